@@ -1,0 +1,55 @@
+package dataplane
+
+import "errors"
+
+// ErrCapacity is returned when a map has no room for one more session; the
+// sessions that exist are untouched.
+var ErrCapacity = errors.New("session map is full")
+
+// Target is where a desired state is applied: the pinned maps of the kernel, or
+// a fake that fails on demand.
+type Target interface {
+	// Read returns what the kernel forwards now.
+	Read() (State, error)
+	// PutReceive adds or atomically replaces one session.
+	PutReceive(Receive) error
+	// PutTransmit adds or atomically replaces the encapsulation of a circuit.
+	PutTransmit(Transmit) error
+	// DeleteTransmit and DeleteReceive succeed when the entry is absent.
+	DeleteTransmit(circuit int) error
+	DeleteReceive(SessionID) error
+}
+
+// IdentityStore keeps the session id and cookie of each signalled pseudowire.
+type IdentityStore interface {
+	// Identity returns the identity of a pseudowire, made from crypto/rand the
+	// first time. A session id for which reserved is true is never chosen.
+	Identity(pseudowire string, reserved func(SessionID) bool) (Identity, error)
+	// Forget removes an identity; it succeeds when there is none.
+	Forget(pseudowire string) error
+}
+
+// Attacher puts the programs on interfaces.
+type Attacher interface {
+	// Attach makes the attachments exactly those wanted: missing ones are
+	// added, detached ones repaired, and others of ours removed. It reports
+	// every interface that it could not serve, by ifindex.
+	Attach(Attachments) (repaired int, failed map[int]error)
+}
+
+// NextHops is the cache that encapsulation uses while its lease lasts. Without
+// a lease packets take the kernel's own lookup.
+type NextHops interface {
+	// Lease makes a next hop usable for a flow until the lease is renewed or
+	// runs out, three seconds later.
+	Lease(Flow, NextHop) error
+	// Revoke sends a flow's packets back to the kernel's lookup at once.
+	Revoke(Flow) error
+}
+
+// CounterReader reads the counters.
+type CounterReader interface {
+	// Counters returns the totals by pseudowire, and under "" the drops that
+	// belong to no session.
+	Counters() (map[string]Counters, error)
+}
