@@ -12,6 +12,7 @@ require (
 	github.com/mdlayher/sdnotify v1.0.0 // indirect
 	github.com/osrg/gobgp/v3 v3.37.0 // indirect
 	github.com/prometheus/client_golang v1.25.0 // indirect
+	github.com/safchain/ethtool v0.7.0 // indirect
 	github.com/spf13/cobra v1.10.2 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
 	github.com/vishvananda/netlink v1.3.1 // indirect

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Checksums over packets whose length is known only at run time. */
+#ifndef LONGWIRE_CHECKSUM_H
+#define LONGWIRE_CHECKSUM_H
+
+#include <stdbool.h>
+#include <bpf/bpf_core_read.h>
+#include "packet.h"
+
+/* Whether the kernel lets us read the skb itself (kernel 6.2, CAP_PERFMON).
+ * Without it frames whose checksum is still to be made take the helper pair,
+ * which completes them. Set before the program is loaded. */
+const volatile bool kernel_context = true;
+
+/* The few fields of struct sk_buff that no helper shows. */
+struct sk_buff___longwire {
+	__u8 ip_summed : 2;
+	__u16 csum_start;
+	__u16 csum_offset;
+	unsigned char *head;
+	unsigned char *data;
+} __attribute__((preserve_access_index));
+
+extern void *bpf_cast_to_kern_ctx(void *) __attribute__((section(".ksyms")));
+
+/* Older kernels sum at most 512 bytes in one call. */
+#define SUM_BLOCK 512
+#define SUM_BLOCKS (FRAME_MAX / SUM_BLOCK)
+
+#define SUM_STEP(n)                                                            \
+	if (len & (n)) {                                                       \
+		__u64 at = from + (len & ~((n) * 2 - 1));                      \
+		at &= FRAME_MAX;                                               \
+		OPAQUE(at);                                                    \
+		void *p = DATA(skb) + at;                                      \
+		if (p + (n) > DATA_END(skb))                                   \
+			return -1;                                             \
+		s = (__u32)bpf_csum_diff(0, 0, p, (n), s);                     \
+	}
+
+/* Adds the len bytes that start at offset from, both from zero to FRAME_MAX, to
+ * sum. Returns 0, or -1 when they are not there. */
+static __attribute__((noinline)) int sum_bytes(struct __sk_buff *skb, __u32 from, __u32 len, __u32 *sum)
+{
+	__u32 s, i;
+
+	if (!sum || from > 64 || len > FRAME_MAX - 64)
+		return -1;
+	if (pull(skb, from + len))
+		return -1;
+	s = *sum;
+	for (i = 0; i < SUM_BLOCKS; i++) {
+		__u64 at = from + i * SUM_BLOCK;
+
+		if ((i + 1) * SUM_BLOCK > len)
+			break;
+		at &= FRAME_MAX;
+		OPAQUE(at);
+		void *p = DATA(skb) + at;
+		if (p + SUM_BLOCK > DATA_END(skb))
+			return -1;
+		s = (__u32)bpf_csum_diff(0, 0, p, SUM_BLOCK, s);
+	}
+	SUM_STEP(256)
+	SUM_STEP(128)
+	SUM_STEP(64)
+	SUM_STEP(32)
+	SUM_STEP(16)
+	SUM_STEP(8)
+	SUM_STEP(4)
+	if (len & 3) {
+		__u64 at = (from + (len & ~3U)) & FRAME_MAX, t = s;
+
+		OPAQUE(at);
+		void *p = DATA(skb) + at, *end = DATA_END(skb);
+		if (len & 2) {
+			if (p + 2 > end)
+				return -1;
+			t += LOAD16(p);
+			p += 2;
+		}
+		if (len & 1) {
+			if (p + 1 > end)
+				return -1;
+			t += *(__u8 *)p;
+		}
+		s = (t & 0xffffffff) + (t >> 32);
+	}
+	*sum = s;
+	return 0;
+}
+
+/* skb->ip_summed, or CHECKSUM_NONE where it cannot be read. */
+FORCE_INLINE int checksum_state(struct __sk_buff *skb)
+{
+	if (!kernel_context)
+		return CHECKSUM_NONE;
+	struct sk_buff___longwire *k = bpf_cast_to_kern_ctx(skb);
+	return BPF_CORE_READ_BITFIELD(k, ip_summed);
+}
+
+/* Adds to sum what the whole frame will sum to once its partial checksum is
+ * filled in: from there to the end it is the complement of the seed that lies
+ * in the field (local checksum offload). Returns 0, or -1 when the headers are
+ * out of reach. */
+FORCE_INLINE int sum_partial(struct __sk_buff *skb, __u32 *sum)
+{
+	struct sk_buff___longwire *k = bpf_cast_to_kern_ctx(skb);
+	__u32 start = k->csum_start - (__u32)(k->data - k->head);
+	__u64 field = (__u64)start + k->csum_offset;
+
+	/* The sum up to start is a sum of 16-bit words only if start is even. */
+	if (start & 1 || sum_bytes(skb, 0, start, sum))
+		return -1;
+	field &= FRAME_MAX;
+	OPAQUE(field);
+	void *p = DATA(skb) + field;
+	if (p + 2 > DATA_END(skb))
+		return -1;
+	*sum = fold((__u64)*sum + (__u16)~LOAD16(p));
+	return 0;
+}
+
+/* Adds the whole frame to sum, whether its own checksum is filled in or not. */
+FORCE_INLINE int sum_frame(struct __sk_buff *skb, __u32 *sum)
+{
+	if (checksum_state(skb) == CHECKSUM_PARTIAL)
+		return sum_partial(skb, sum);
+	return sum_bytes(skb, 0, skb->len, sum);
+}
+
+#endif

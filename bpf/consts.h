@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Numbers of the wire formats, and the names of every reason to drop. */
+#ifndef LONGWIRE_CONSTS_H
+#define LONGWIRE_CONSTS_H
+
+#define ETH_HEADER 14
+#define IPV4_HEADER 20
+#define IPV6_HEADER 40
+#define UDP_HEADER 8
+
+#define ETHERTYPE_IPV4 0x0800
+#define ETHERTYPE_IPV6 0x86dd
+#define PROTO_TCP 6
+#define PROTO_UDP 17
+#define PROTO_L2TP 115
+
+/* RFC 3931 section 4.1: the bare session id over IP; flags, version and a
+ * reserved word before it over UDP. */
+#define L2TP_IP_HEADER 4
+#define L2TP_UDP_HEADER 8
+#define L2TP_TYPE_AND_VERSION 0x800f
+#define L2TP_DATA_VERSION_3 0x0003
+
+/* RFC 3931 section 4.6, RFC 5085 section 5.2: first byte of the sublayer. */
+#define SUBLAYER_VCCV 0x80
+
+/* Cookie (8) and sublayer (4). */
+#define EXTRA_MAX 12
+
+/* Outer header without Ethernet: IPv6, UDP, L2TP, cookie, sublayer. */
+#define TEMPLATE_MAX 72
+
+/* The most VLAN tags that are carried. */
+#define TAGS_MAX 3
+
+/* A frame beyond this is never one packet of a real wire. */
+#define FRAME_MAX 0x3fff
+
+#define TC_ACT_UNSPEC (-1)
+#define TC_ACT_SHOT 2
+
+/* Kernel flags that older uapi headers do not have. */
+#define ADJ_DECAP_IPV4 (1ULL << 7)
+#define ADJ_DECAP_IPV6 (1ULL << 8)
+
+/* skb->ip_summed and skb->pkt_type, include/linux/skbuff.h and if_packet.h. */
+#define CHECKSUM_NONE 0
+#define CHECKSUM_UNNECESSARY 1
+#define CHECKSUM_PARTIAL 3
+#define PACKET_HOST 0
+
+#define AF_INET 2
+#define AF_INET6 10
+
+/* How a circuit's frames are carried: family and encapsulation in one. */
+enum carrier {
+	CARRIER_IPV4_IP = 0,
+	CARRIER_IPV4_UDP = 1,
+	CARRIER_IPV6_IP = 2,
+	CARRIER_IPV6_UDP = 3,
+};
+
+enum receive_flag {
+	RECEIVE_ACCEPT_IP = 1,
+	RECEIVE_ACCEPT_UDP = 2,
+	RECEIVE_HAS_REMOTE = 4,
+	RECEIVE_IPV6 = 8,
+};
+
+enum transmit_flag {
+	TRANSMIT_VARY_ID = 1, /* DF is clear, so every packet needs its own id */
+};
+
+/* Why a packet was not forwarded. The Go side has the word for each; a test
+ * holds the two lists together. */
+enum drop_reason {
+	DROP_UNSPECIFIED = 0,
+
+	/* encapsulation */
+	DROP_NO_SESSION,      /* the circuit has no far end now */
+	DROP_TOO_BIG,         /* the outer packet exceeds the underlay's MTU */
+	DROP_TOO_MANY_TAGS,   /* more VLAN tags than TAGS_MAX */
+	DROP_NO_ROUTE,        /* the kernel has no route to the far end */
+	DROP_NO_HELPER,       /* the helper interfaces are gone */
+	DROP_NO_MEMORY,       /* the kernel could not grow or shrink the packet */
+
+	/* decapsulation */
+	DROP_UNKNOWN_SESSION, /* passed on to the stack, counted */
+	DROP_NO_REMOTE,       /* nobody may send on this session yet */
+	DROP_WRONG_SOURCE,
+	DROP_WRONG_ENCAPSULATION,
+	DROP_WRONG_COOKIE,
+	DROP_VCCV,            /* control channel, never customer traffic */
+	DROP_MALFORMED,       /* lengths that lie, or no Ethernet frame inside */
+	DROP_BAD_CHECKSUM,
+	DROP_FRAGMENT,        /* left to the stack */
+	DROP_IP_OPTIONS,      /* left to the stack */
+
+	DROP_REASONS
+};
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Every map, with its owner. Sizes are set when the maps are made. */
+#ifndef LONGWIRE_MAPS_H
+#define LONGWIRE_MAPS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "structs.h"
+
+#define CAPACITY 16384
+
+/* Sessions that we accept, by our own session id in host order. Written by the
+ * reconciler. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CAPACITY);
+	__type(key, __u32);
+	__type(value, struct receive);
+} receives SEC(".maps");
+
+/* Far ends, by the ifindex of the circuit. Written by the reconciler. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CAPACITY);
+	__type(key, __u32);
+	__type(value, struct transmit);
+} transmits SEC(".maps");
+
+/* Leased next hops, by index. Written by the resolver. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CAPACITY);
+	__type(key, __u32);
+	__type(value, struct next_hop);
+} next_hops SEC(".maps");
+
+/* Traffic of each pseudowire, by slot. Written by the programs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, CAPACITY);
+	__type(key, __u32);
+	__type(value, struct session_counters);
+} counters SEC(".maps");
+
+/* Drops by slot and reason, made when the first one happens. Written by the
+ * programs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, CAPACITY);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct drop_key);
+	__type(value, __u64);
+} drops SEC(".maps");
+
+/* The helper pair. Written by the agent at start. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct settings);
+} settings SEC(".maps");
+
+/* Session id, cookie and slot of each pseudowire, by name. Written and read by
+ * the agent only; it is here so that it lives as long as the sessions. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CAPACITY);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct identity_key);
+	__type(value, struct identity);
+} identities SEC(".maps");
+
+#endif

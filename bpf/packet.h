@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Access to packets, counting, and header arithmetic. */
+#ifndef LONGWIRE_PACKET_H
+#define LONGWIRE_PACKET_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include "consts.h"
+#include "maps.h"
+
+#define FORCE_INLINE static __attribute__((always_inline)) inline
+
+/* Hides a value's origin from the optimiser, so that it keeps the bounds check
+ * that the verifier wants to see on this very register. */
+#define OPAQUE(v) asm volatile("" : "+r"(v))
+
+/* clang folds loads of data from several branches into one through a modified
+ * context pointer, which the verifier refuses; these loads stay as they are. */
+#define CTX_LOAD(skb, field)                                                   \
+	({                                                                     \
+		unsigned long r_;                                              \
+		asm volatile("%0 = *(u32 *)(%1 + %2)"                          \
+			     : "=r"(r_)                                        \
+			     : "r"(skb),                                       \
+			       "i"(__builtin_offsetof(struct __sk_buff, field)));\
+		(void *)r_;                                                    \
+	})
+#define DATA(skb) CTX_LOAD(skb, data)
+#define DATA_END(skb) CTX_LOAD(skb, data_end)
+
+#define LOAD16(p) (*(const __u16 *)(p))
+#define LOAD32(p) (*(const __u32 *)(p))
+#define LOAD64(p) (*(const __u64 *)(p))
+#define STORE16(p, v) (*(__u16 *)(p) = (v))
+#define STORE32(p, v) (*(__u32 *)(p) = (v))
+#define STORE64(p, v) (*(__u64 *)(p) = (v))
+
+/* Length of the outer header, Ethernet included, cookie and sublayer not. */
+FORCE_INLINE __u32 base_len(int v6, int udp)
+{
+	return ETH_HEADER + (v6 ? IPV6_HEADER : IPV4_HEADER) +
+	       (udp ? UDP_HEADER + L2TP_UDP_HEADER : L2TP_IP_HEADER);
+}
+
+/* Copies n bytes, n a constant, between a map value and a packet. */
+FORCE_INLINE void copy(void *to, const void *from, const int n)
+{
+	int i = 0;
+#pragma unroll
+	for (; i + 8 <= n; i += 8)
+		STORE64(to + i, LOAD64(from + i));
+	if (n & 4) {
+		STORE32(to + i, LOAD32(from + i));
+		i += 4;
+	}
+	if (n & 2)
+		STORE16(to + i, LOAD16(from + i));
+}
+
+/* Folds a ones' complement sum to 16 bits (RFC 1071). */
+FORCE_INLINE __u16 fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+/* Makes the first n bytes readable. The caller checks the bounds after it. */
+FORCE_INLINE int pull(struct __sk_buff *skb, __u32 n)
+{
+	if (DATA(skb) + n <= DATA_END(skb))
+		return 0;
+	if (skb->len < n)
+		return -1;
+	return bpf_skb_pull_data(skb, n);
+}
+
+/* Counts a packet that goes no further and returns the verdict to give. */
+static __attribute__((noinline)) int drop(__u32 slot, enum drop_reason reason, int verdict)
+{
+	struct drop_key key = { .slot = slot, .reason = reason };
+	__u64 one = 1, *n = bpf_map_lookup_elem(&drops, &key);
+
+	if (n)
+		*n += 1;
+	else if (bpf_map_update_elem(&drops, &key, &one, BPF_NOEXIST)) {
+		/* Another CPU made the entry, or there is no room for one. */
+		n = bpf_map_lookup_elem(&drops, &key);
+		if (n)
+			*n += 1;
+	}
+	return verdict;
+}
+#define DROP(slot, reason) drop(slot, reason, TC_ACT_SHOT)
+#define PASS_COUNTED(slot, reason) drop(slot, reason, TC_ACT_UNSPEC)
+
+FORCE_INLINE void count_encap(__u32 slot, __u32 packets, __u32 bytes)
+{
+	struct session_counters *c = bpf_map_lookup_elem(&counters, &slot);
+
+	if (c) {
+		c->encap_packets += packets;
+		c->encap_bytes += bytes;
+	}
+}
+
+FORCE_INLINE void count_decap(__u32 slot, __u32 packets, __u32 bytes)
+{
+	struct session_counters *c = bpf_map_lookup_elem(&counters, &slot);
+
+	if (c) {
+		c->decap_packets += packets;
+		c->decap_bytes += bytes;
+	}
+}
+
+#endif

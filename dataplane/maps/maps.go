@@ -1,0 +1,180 @@
+// Package maps holds the pinned maps and the loaded programs of the data plane.
+// Every key and value that it writes has a type generated from the C source.
+package maps
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/rlimit"
+
+	"longwire/bpf"
+	"longwire/dataplane"
+)
+
+// DefaultCapacity is the number of sessions that the maps hold unless the
+// configuration says otherwise.
+const DefaultCapacity = 16384
+
+// layout is the version of the map layout. It changes whenever the meaning of a
+// pinned value changes, even if its size does not.
+const layout = 1
+
+// ErrLayout is returned when pinned maps were made by another version or with
+// another capacity. They are left as they are, since they may be forwarding.
+var ErrLayout = errors.New("pinned maps have another layout")
+
+// Options say where the maps are pinned and how much they hold.
+type Options struct {
+	PinDir   string // a directory on a bpffs
+	Capacity uint32 // sessions; 0 means DefaultCapacity
+	Log      *slog.Logger
+}
+
+// Maps is the open data plane. Its methods may be called from any goroutine.
+type Maps struct {
+	objects bpf.LongwireObjects
+
+	mu    sync.Mutex // guards the two below and identities on their way to the kernel
+	slots map[string]uint32
+	flows map[dataplane.Flow]uint32
+}
+
+// Open opens the maps pinned in a directory, or makes and pins them, and loads
+// the programs that work on them. Nothing is attached and no entry is touched.
+func Open(o Options) (*Maps, error) {
+	if o.Capacity == 0 {
+		o.Capacity = DefaultCapacity
+	}
+	// Kernels before 5.11 count maps against this limit; later ones need nothing.
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("raise the locked-memory limit: %w (CAP_SYS_RESOURCE on kernels before 5.11)", err)
+	}
+	if err := os.MkdirAll(o.PinDir, 0o700); err != nil {
+		return nil, fmt.Errorf("create the pin directory: %w", err)
+	}
+	m := &Maps{}
+	if err := m.load(o); err != nil {
+		return nil, err
+	}
+	if err := m.adopt(); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
+}
+
+// load loads maps and programs, with what the kernel can do set in the
+// programs' constants.
+func (m *Maps) load(o Options) error {
+	flags, err := haveDecapFlags()
+	if err != nil {
+		return fmt.Errorf("load a probe program: %w", explain(err))
+	}
+	err = m.loadWith(o, true, flags)
+	if errors.Is(err, os.ErrPermission) || errors.Is(err, ebpf.ErrNotSupported) {
+		// Reading the skb takes CAP_PERFMON and kernel 6.2; the programs can do
+		// without, by way of the helper pair.
+		if o.Log != nil {
+			o.Log.Warn("programs cannot read the skb; IPv6/UDP frames with a partial checksum take the helper pair", "cause", err)
+		}
+		err = m.loadWith(o, false, flags)
+	}
+	return err
+}
+
+func (m *Maps) loadWith(o Options, kernelContext, decapFlags bool) error {
+	spec, err := bpf.LoadLongwire()
+	if err != nil {
+		return fmt.Errorf("parse the embedded programs: %w", err)
+	}
+	for name, v := range map[string]bool{bpf.LongwireVarKernelContext: kernelContext, bpf.LongwireVarDecapFlags: decapFlags} {
+		if err := spec.Variables[name].Set(v); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	for _, name := range []string{bpf.LongwireMapReceives, bpf.LongwireMapTransmits, bpf.LongwireMapNextHops,
+		bpf.LongwireMapCounters, bpf.LongwireMapDrops, bpf.LongwireMapIdentities} {
+		spec.Maps[name].MaxEntries = o.Capacity
+		spec.Maps[name].Pinning = ebpf.PinByName
+	}
+	spec.Maps[bpf.LongwireMapSettings].Pinning = ebpf.PinByName
+	err = spec.LoadAndAssign(&m.objects, &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: o.PinDir}})
+	if errors.Is(err, ebpf.ErrMapIncompatible) {
+		return fmt.Errorf("%w: %w; \"longwire uninstall\" removes them, and with them every session", ErrLayout, err)
+	}
+	if err != nil {
+		return fmt.Errorf("load the programs: %w", explain(err))
+	}
+	return nil
+}
+
+// adopt checks the layout of the maps and learns which slots and next-hop
+// indexes are taken.
+func (m *Maps) adopt() error {
+	var s bpf.LongwireSettings
+	if err := m.objects.Settings.Lookup(uint32(0), &s); err != nil {
+		return fmt.Errorf("read the settings map: %w", err)
+	}
+	switch s.Layout {
+	case layout:
+	case 0:
+		s.Layout = layout
+		if err := m.objects.Settings.Put(uint32(0), s); err != nil {
+			return fmt.Errorf("write the settings map: %w", err)
+		}
+	default:
+		return fmt.Errorf("%w: version %d, this is version %d; \"longwire uninstall\" of the version that made them removes them", ErrLayout, s.Layout, layout)
+	}
+	if err := m.adoptSlots(); err != nil {
+		return err
+	}
+	return m.adoptFlows()
+}
+
+// Close closes the handles. Pinned maps stay, and attached programs go on.
+func (m *Maps) Close() error { return m.objects.Close() }
+
+// Programs returns the loaded programs.
+func (m *Maps) Programs() *bpf.LongwirePrograms { return &m.objects.LongwirePrograms }
+
+// SetHelpers tells the programs the two ends of the helper pair, by ifindex.
+func (m *Maps) SetHelpers(toSegment, toResolve int) error {
+	s := bpf.LongwireSettings{ToSegment: uint32(toSegment), ToResolve: uint32(toResolve), Layout: layout}
+	if err := m.objects.Settings.Put(uint32(0), s); err != nil {
+		return fmt.Errorf("write the settings map: %w", err)
+	}
+	return nil
+}
+
+// Unpin removes the pinned maps from a directory; it succeeds when there are
+// none.
+func Unpin(dir string) error {
+	spec, err := bpf.LoadLongwire()
+	if err != nil {
+		return fmt.Errorf("parse the embedded programs: %w", err)
+	}
+	var errs []error
+	for name := range spec.Maps {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("unpin map %s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// explain adds what to do to the errors that a user can do something about.
+func explain(err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("%w (CAP_BPF and CAP_NET_ADMIN are needed)", err)
+	}
+	return err
+}
+
+// full tells whether the kernel refused an entry because its map is full;
+// cilium/ebpf words E2BIG in another way, but keeps the number.
+func full(err error) bool { return errors.Is(err, errE2BIG) }

@@ -1,0 +1,149 @@
+package maps
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"longwire/bpf"
+	"longwire/dataplane"
+)
+
+// LeaseTime is how long encapsulation believes a next hop that nobody renews.
+// After that, as when the agent is dead, the kernel routes each packet.
+const LeaseTime = 3 * time.Second
+
+// noNextHop is the index that is never leased.
+const noNextHop = 0
+
+// adoptFlows learns which index each flow has.
+func (m *Maps) adoptFlows() error {
+	m.flows = map[dataplane.Flow]uint32{}
+	err := each(m.objects.Transmits, func(circuit uint32, v bpf.LongwireTransmit) error {
+		t, err := decodeTransmit(circuit, v, "")
+		if v.NextHop != noNextHop {
+			m.flows[dataplane.Flow{Local: t.Local, Remote: t.Remote}] = v.NextHop
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read the transmits map: %w", err)
+	}
+	return nil
+}
+
+// nextHopIndex returns the index of a flow, taking one the first time. When all
+// are taken the flow has none, which is slower and just as right.
+func (m *Maps) nextHopIndex(f dataplane.Flow) uint32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if i, ok := m.flows[f]; ok {
+		return i
+	}
+	i := m.freeIndex()
+	if i == noNextHop {
+		// Flows of sessions long gone may hold indexes.
+		if m.adoptFlows() != nil {
+			return noNextHop
+		}
+		i = m.freeIndex()
+	}
+	if i != noNextHop {
+		m.flows[f] = i
+	}
+	return i
+}
+
+func (m *Maps) freeIndex() uint32 {
+	taken := make(map[uint32]bool, len(m.flows))
+	for _, i := range m.flows {
+		taken[i] = true
+	}
+	for i := uint32(noNextHop + 1); i < m.objects.NextHops.MaxEntries(); i++ {
+		if !taken[i] {
+			return i
+		}
+	}
+	return noNextHop
+}
+
+// Lease implements dataplane.NextHops. The order of the writes is that of
+// struct next_hop in the C source: a program that reads in between trusts
+// nothing.
+func (m *Maps) Lease(f dataplane.Flow, nh dataplane.NextHop) error {
+	i := m.nextHopIndex(f)
+	if i == noNextHop {
+		return nil
+	}
+	var old bpf.LongwireNextHop
+	if err := m.objects.NextHops.Lookup(i, &old); err != nil {
+		return fmt.Errorf("read next hop %d: %w", i, err)
+	}
+	v := encodeNextHop(nh)
+	v.Expires = old.Expires
+	if v != old {
+		if err := m.writeNextHop(i, clearLease(old)); err != nil {
+			return err
+		}
+		if err := m.writeNextHop(i, clearLease(v)); err != nil {
+			return err
+		}
+	}
+	now, err := monotonic()
+	if err != nil {
+		return err
+	}
+	v.Expires = uint64(now + LeaseTime)
+	return m.writeNextHop(i, v)
+}
+
+// Revoke implements dataplane.NextHops.
+func (m *Maps) Revoke(f dataplane.Flow) error {
+	i := m.nextHopIndex(f)
+	if i == noNextHop {
+		return nil
+	}
+	var v bpf.LongwireNextHop
+	if err := m.objects.NextHops.Lookup(i, &v); err != nil {
+		return fmt.Errorf("read next hop %d: %w", i, err)
+	}
+	if v.Expires == 0 {
+		return nil
+	}
+	return m.writeNextHop(i, clearLease(v))
+}
+
+func clearLease(v bpf.LongwireNextHop) bpf.LongwireNextHop {
+	v.Expires = 0
+	return v
+}
+
+func (m *Maps) writeNextHop(i uint32, v bpf.LongwireNextHop) error {
+	if err := m.objects.NextHops.Put(i, v); err != nil {
+		return fmt.Errorf("write next hop %d: %w", i, err)
+	}
+	return nil
+}
+
+func encodeNextHop(nh dataplane.NextHop) bpf.LongwireNextHop {
+	var macs [12]byte
+	copy(macs[:], nh.Destination[:])
+	copy(macs[6:], nh.Source[:])
+	return bpf.LongwireNextHop{
+		MacFirst: binary.NativeEndian.Uint64(macs[:]),
+		MacLast:  binary.NativeEndian.Uint32(macs[8:]),
+		Ifindex:  uint32(nh.IfIndex),
+		Mtu:      uint32(nh.MTU),
+	}
+}
+
+// monotonic reads the clock that the programs read.
+func monotonic() (time.Duration, error) {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		return 0, fmt.Errorf("read the monotonic clock: %w", err)
+	}
+	return time.Duration(ts.Nano()), nil
+}

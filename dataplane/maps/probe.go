@@ -1,0 +1,43 @@
+package maps
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+)
+
+// Arguments of bpf_skb_adjust_room (include/uapi/linux/bpf.h).
+const (
+	adjustRoomMAC      = 1
+	adjustDecapL3IPv4  = 1 << 7
+	probeShrink        = -20
+	probePayloadLength = 100
+)
+
+// haveDecapFlags tells whether the kernel knows BPF_F_ADJ_ROOM_DECAP_L3_IPV4
+// (6.3): it shrinks a packet with the flag and looks at the result.
+func haveDecapFlags() (bool, error) {
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.SchedCLS, License: "GPL",
+		Instructions: asm.Instructions{
+			asm.Mov.Imm(asm.R2, probeShrink),
+			asm.Mov.Imm(asm.R3, adjustRoomMAC),
+			asm.LoadImm(asm.R4, adjustDecapL3IPv4, asm.DWord),
+			asm.FnSkbAdjustRoom.Call(),
+			asm.Return(),
+		},
+	})
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = prog.Close() }()
+	packet := make([]byte, probePayloadLength)
+	packet[12], packet[13] = 0x08, 0x00 // IPv4
+	packet[14] = 0x45
+	verdict, _, err := prog.Test(packet)
+	if err != nil {
+		return false, fmt.Errorf("run the probe: %w", err)
+	}
+	return verdict == 0, nil
+}

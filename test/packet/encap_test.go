@@ -1,0 +1,218 @@
+package packet
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"longwire/dataplane"
+	"longwire/dataplane/maps"
+)
+
+// Helper ends as the programs know them; no test run sends anything to them.
+const (
+	toSegment = 101
+	toResolve = 102
+)
+
+func lease(mtu int) dataplane.NextHop {
+	return dataplane.NextHop{
+		IfIndex: circuit, MTU: mtu,
+		Destination: [6]byte{2, 0, 0, 0, 9, 1}, Source: [6]byte{2, 0, 0, 0, 9, 2},
+	}
+}
+
+func withTransmit(t *testing.T, tx dataplane.Transmit, nh *dataplane.NextHop) *maps.Maps {
+	t.Helper()
+	m := open(t, 64)
+	must(t, m.SetHelpers(toSegment, toResolve))
+	must(t, m.PutTransmit(tx))
+	if nh != nil {
+		must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, *nh))
+	}
+	return m
+}
+
+// TestEncapFormats compares all 24 formats with packets that gopacket built,
+// checksums included, byte for byte.
+func TestEncapFormats(t *testing.T) {
+	for _, f := range formats() {
+		t.Run(f.name, func(t *testing.T) {
+			nh := lease(9000)
+			m := withTransmit(t, f.transmit(t), &nh)
+			var packets, octets uint64
+			for _, inner := range [][]byte{
+				frame(15, 0x88b5), frame(42, 0x0806), frame(60, 0x0800), frame(61, 0x86dd), frame(62, 0x8100), frame(63, 0x88a8),
+				frame(512, 0x88cc), frame(526, 0x0800), frame(1023, 0x0800), frame(1514, 0x86dd), frame(1517, 0x0800), frame(3301, 0x0800),
+			} {
+				got := run(t, m.Programs().Encap, append([]byte(nil), inner...), skb{})
+				if got.verdict != redirect {
+					t.Fatalf("frame of %d bytes: verdict %d, drops %v", len(inner), got.verdict, dropsOf(t, m))
+				}
+				if diff := cmp.Diff(f.sent(t, nh, inner), got.packet); diff != "" {
+					t.Errorf("frame of %d bytes (-want +got):\n%s", len(inner), diff)
+				}
+				packets++
+				octets += uint64(len(inner))
+			}
+			all, err := m.Counters()
+			must(t, err)
+			want := dataplane.Counters{EncapPackets: packets, EncapBytes: octets, Drops: map[dataplane.Drop]uint64{}}
+			if diff := cmp.Diff(want, all[pseudowire]); diff != "" {
+				t.Errorf("counters (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// sent is the packet that must leave: built as the far end's, with the
+// directions swapped.
+func (f format) sent(t *testing.T, nh dataplane.NextHop, inner []byte) []byte {
+	b := f.outer(t, farSession, inner)
+	copy(b, nh.Destination[:])
+	copy(b[6:], nh.Source[:])
+	n := (f.l4() - 14 - 12) / 2
+	if f.v6 {
+		n = 16
+	}
+	addresses := b[f.l4()-2*n : f.l4()]
+	swap(addresses[:n], addresses[n:])
+	if f.udp {
+		swap(b[f.l4():f.l4()+2], b[f.l4()+2:f.l4()+4])
+		if !f.v6 {
+			b[f.l4()+6], b[f.l4()+7] = 0, 0 // no checksum over IPv4
+		}
+	}
+	return b
+}
+
+func swap(a, b []byte) {
+	for i := range a {
+		a[i], b[i] = b[i], a[i]
+	}
+}
+
+// TestEncapTooBig draws the line at the byte: the outer packet may be as large
+// as the underlay's MTU and no larger.
+func TestEncapTooBig(t *testing.T) {
+	for _, f := range formats() {
+		t.Run(f.name, func(t *testing.T) {
+			nh := lease(1500)
+			m := withTransmit(t, f.transmit(t), &nh)
+			largest := 1500 + 14 - f.header()
+			got := run(t, m.Programs().Encap, frame(largest, 0x0800), skb{})
+			if got.verdict != redirect || len(got.packet) != 1514 {
+				t.Errorf("frame of %d bytes: verdict %d, %d bytes out", largest, got.verdict, len(got.packet))
+			}
+			if got := run(t, m.Programs().Encap, frame(largest+1, 0x0800), skb{}); got.verdict != shot {
+				t.Errorf("frame of %d bytes: verdict %d", largest+1, got.verdict)
+			}
+			want := map[dataplane.Drop]uint64{dataplane.DropTooBig: 1}
+			if diff := cmp.Diff(want, dropsOf(t, m)); diff != "" {
+				t.Errorf("drops (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestEncapWithoutLease gives the packet to the kernel's routing, marked with
+// the slot that a drop there belongs to; so it does after a revocation.
+func TestEncapWithoutLease(t *testing.T) {
+	for _, f := range carriers() {
+		t.Run(f.name, func(t *testing.T) {
+			tx := f.transmit(t)
+			flow := dataplane.Flow{Local: tx.Local, Remote: tx.Remote}
+			m := withTransmit(t, tx, nil)
+			inner := frame(100, 0x0800)
+			want := f.sent(t, dataplane.NextHop{}, inner)
+			check := func(when string) {
+				t.Helper()
+				got := run(t, m.Programs().Encap, append([]byte(nil), inner...), skb{})
+				if diff := cmp.Diff(want, got.packet); got.verdict != redirect || got.mark != 1 || diff != "" {
+					t.Errorf("%s: verdict %d, mark %d (-want +got):\n%s", when, got.verdict, got.mark, diff)
+				}
+			}
+			check("before any lease")
+			must(t, m.Lease(flow, lease(1500)))
+			got := run(t, m.Programs().Encap, append([]byte(nil), inner...), skb{})
+			if bytes.Equal(got.packet, want) || got.mark != 0 {
+				t.Errorf("with a lease: mark %d, MACs %x", got.mark, got.packet[:12])
+			}
+			must(t, m.Revoke(flow))
+			check("after a revocation")
+		})
+	}
+}
+
+// TestEncapVaryingID clears DF and numbers the packets (RFC 6864 section 4.3).
+func TestEncapVaryingID(t *testing.T) {
+	f := format{name: "ipv4/ip"}
+	tx := f.transmit(t)
+	tx.DontFragment = false
+	nh := lease(1500)
+	m := withTransmit(t, tx, &nh)
+	ids := map[uint16]bool{}
+	for range 64 {
+		got := run(t, m.Programs().Encap, frame(100, 0x0800), skb{})
+		if got.packet[20] != 0 {
+			t.Fatalf("fragment flags %#x, want none", got.packet[20])
+		}
+		ids[binary.BigEndian.Uint16(got.packet[18:])] = true
+		if sum := binary.BigEndian.Uint16(got.packet[24:]); sum != binary.BigEndian.Uint16(fixIPv4(got.packet)[24:]) {
+			t.Errorf("header checksum %#04x is wrong", sum)
+		}
+	}
+	if len(ids) < 32 {
+		t.Errorf("%d different ids in 64 packets", len(ids))
+	}
+}
+
+// TestEncapNoSession keeps the frames of a circuit without a far end away from
+// this host's own stack.
+func TestEncapNoSession(t *testing.T) {
+	m := open(t, 64)
+	if got := run(t, m.Programs().Encap, frame(100, 0x0800), skb{}); got.verdict != shot {
+		t.Errorf("verdict %d, want %d", got.verdict, shot)
+	}
+	want := map[dataplane.Drop]uint64{dataplane.DropNoSession: 1}
+	if diff := cmp.Diff(want, dropsOf(t, m)); diff != "" {
+		t.Errorf("drops (-want +got):\n%s", diff)
+	}
+}
+
+// TestEncapNoHelper counts what the helper pair would have taken.
+func TestEncapNoHelper(t *testing.T) {
+	for _, f := range carriers() {
+		t.Run(f.name, func(t *testing.T) {
+			m := open(t, 64)
+			must(t, m.PutTransmit(f.transmit(t)))
+			if got := run(t, m.Programs().Encap, frame(100, 0x0800), skb{}); got.verdict != shot {
+				t.Errorf("verdict %d, want %d", got.verdict, shot)
+			}
+			want := map[dataplane.Drop]uint64{dataplane.DropNoHelper: 1}
+			if diff := cmp.Diff(want, dropsOf(t, m)); diff != "" {
+				t.Errorf("drops (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestEncapSegment takes the circuit from the mark, where super-frames come
+// out of the helper pair in pieces.
+func TestEncapSegment(t *testing.T) {
+	for _, f := range carriers() {
+		t.Run(f.name, func(t *testing.T) {
+			tx := f.transmit(t)
+			tx.Circuit = 4711
+			nh := lease(1500)
+			m := withTransmit(t, tx, &nh)
+			inner := frame(1400, 0x0800)
+			got := run(t, m.Programs().Segment, append([]byte(nil), inner...), skb{Mark: 4711})
+			if diff := cmp.Diff(f.sent(t, nh, inner), got.packet); got.verdict != redirect || got.mark != 0 || diff != "" {
+				t.Errorf("verdict %d, mark %d (-want +got):\n%s", got.verdict, got.mark, diff)
+			}
+		})
+	}
+}
