@@ -32,35 +32,28 @@ func tcpFrame(t *testing.T, v6 bool, n int) []byte {
 	return buf.Bytes()
 }
 
-// TestSuperFrames sends what the kernel cannot cut behind our header through
-// the helper pair, untouched and marked with its circuit, and encapsulates the
-// rest whole.
+// TestSuperFrames sends super-frames through the helper pair, untouched and
+// marked with their circuit. A test run cannot say what kind of super-frame it
+// has made, so the kernel refuses to encapsulate it whole over IPv4 and UDP as
+// well; the end-to-end transfers see that path.
 func TestSuperFrames(t *testing.T) {
-	const payload, segment = 3000, 1000
 	for _, f := range carriers() {
-		for _, innerV6 := range []bool{false, true} {
-			t.Run(f.name+"/"+map[bool]string{false: "inner4", true: "inner6"}[innerV6], func(t *testing.T) {
+		for _, inner := range []string{"tcp4", "tcp6", "other"} {
+			t.Run(f.name+"/"+inner, func(t *testing.T) {
 				nh := lease(1500)
 				m := withTransmit(t, f.transmit(t), &nh)
-				inner := tcpFrame(t, innerV6, payload)
-				got := run(t, m.Programs().Encap, append([]byte(nil), inner...), skb{GSOSize: segment, GSOSegs: 3})
-				whole := f.udp && !f.v6
-				want, mark := inner, uint32(circuit)
-				if whole {
-					want, mark = f.sent(t, nh, inner), 0
+				sent := frame(3000, 0x88b5)
+				if inner != "other" {
+					sent = tcpFrame(t, inner == "tcp6", 3000)
 				}
-				if diff := cmp.Diff(want, got.packet); got.verdict != redirect || got.mark != mark || diff != "" {
+				got := run(t, m.Programs().Encap, append([]byte(nil), sent...), skb{GSOSize: 1000, GSOSegs: 3})
+				if diff := cmp.Diff(sent, got.packet); got.verdict != redirect || got.mark != circuit || diff != "" {
 					t.Errorf("verdict %d, mark %d, drops %v (-want +got):\n%s", got.verdict, got.mark, dropsOf(t, m), diff)
 				}
 				all, err := m.Counters()
 				must(t, err)
-				packets, octets := uint64(0), uint64(0)
-				if whole { // the others are counted piece by piece
-					headers := len(inner) - payload
-					packets, octets = 3, uint64(payload+3*headers)
-				}
-				if c := all[pseudowire]; c.EncapPackets != packets || c.EncapBytes != octets {
-					t.Errorf("counted %d packets, %d bytes; want %d, %d", c.EncapPackets, c.EncapBytes, packets, octets)
+				if c := all[pseudowire]; c.EncapPackets != 0 { // its pieces are counted
+					t.Errorf("counted %d packets", c.EncapPackets)
 				}
 			})
 		}
