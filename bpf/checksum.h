@@ -7,9 +7,9 @@
 #include <bpf/bpf_core_read.h>
 #include "packet.h"
 
-/* Whether the kernel lets us read the skb itself (kernel 6.2, CAP_PERFMON).
- * Without it frames whose checksum is still to be made take the helper pair,
- * which completes them. Set before the program is loaded. */
+/* Whether the kernel lets us read the skb itself (6.2). Without it the frames
+ * that we have to sum all take the helper pair, which fills their checksums in.
+ * Set before the program is loaded. */
 const volatile bool kernel_context = true;
 
 /* The few fields of struct sk_buff that no helper shows. */
@@ -44,7 +44,7 @@ static __attribute__((noinline)) int sum_bytes(struct __sk_buff *skb, __u32 from
 {
 	__u32 s, i;
 
-	if (!sum || from > 64 || len > FRAME_MAX - 64)
+	if (from > 64 || len > FRAME_MAX - 64)
 		return -1;
 	if (pull(skb, from + len))
 		return -1;

@@ -57,13 +57,12 @@ FORCE_INLINE bool udp_checksum_ok(struct __sk_buff *skb, __u16 checksum, __u32 u
 
 	if (!checksum)
 		return !v6;
-	if (skb->gso_size)
+	/* Without sight of the skb a checksum yet to be filled in looks wrong. */
+	if (skb->gso_size || !kernel_context)
 		return true;
-	if (kernel_context) {
-		int state = checksum_state(skb);
-		if (state == CHECKSUM_PARTIAL || state == CHECKSUM_UNNECESSARY)
-			return true;
-	}
+	int state = checksum_state(skb);
+	if (state == CHECKSUM_PARTIAL || state == CHECKSUM_UNNECESSARY)
+		return true;
 	return !sum_bytes(skb, from, addresses + udp_len, &sum) && fold(sum) == 0xffff;
 }
 

@@ -208,8 +208,8 @@ FORCE_INLINE __u32 tcp_header_len(struct __sk_buff *skb)
 	return at + (*(__u8 *)(d + at + 12) >> 4) * 4;
 }
 
-/* Sends a super-frame through the helper pair, which has no segmentation
- * offload: the kernel cuts it, and each piece is encapsulated behind it. */
+/* Sends a frame through the helper pair, which has no segmentation offload: the
+ * kernel cuts a super-frame, and each piece is encapsulated behind it. */
 FORCE_INLINE int segment_first(struct __sk_buff *skb, const struct transmit *t, __u32 circuit)
 {
 	const struct settings *s = get_settings();
@@ -268,8 +268,10 @@ FORCE_INLINE __u32 metadata_tag(struct __sk_buff *skb)
 /* Encapsulates for one carrier, whose header lengths the compiler then knows.
  * The outermost tag is always beside the frame and not in it, and taking it
  * brings the next one there: so all of them are taken and written back. */
-FORCE_INLINE int encapsulate_as(struct __sk_buff *skb, struct frame *f, __u32 circuit, int v6, int udp)
+FORCE_INLINE int encapsulate_as(struct __sk_buff *skb, struct frame *f, __u32 circuit, bool helped, int v6, int udp)
 {
+	if (!kernel_context && !helped && v6 && udp)
+		return segment_first(skb, f->to, circuit);
 	if (skb->gso_size) {
 		if (v6 || !udp || skb->vlan_present)
 			return segment_first(skb, f->to, circuit);
@@ -298,8 +300,9 @@ FORCE_INLINE int encapsulate_as(struct __sk_buff *skb, struct frame *f, __u32 ci
 	return emit(skb, f, 3, v6, udp);
 }
 
-/* Encapsulates a frame of the circuit with that ifindex. */
-FORCE_INLINE int encapsulate(struct __sk_buff *skb, __u32 circuit)
+/* Encapsulates a frame of the circuit with that ifindex; helped says that it
+ * has been through the helper pair. */
+FORCE_INLINE int encapsulate(struct __sk_buff *skb, __u32 circuit, bool helped)
 {
 	struct frame f = {};
 
@@ -312,13 +315,13 @@ FORCE_INLINE int encapsulate(struct __sk_buff *skb, __u32 circuit)
 	take_next_hop(&f);
 	switch (f.to->carrier) {
 	case CARRIER_IPV4_IP:
-		return encapsulate_as(skb, &f, circuit, 0, 0);
+		return encapsulate_as(skb, &f, circuit, helped, 0, 0);
 	case CARRIER_IPV4_UDP:
-		return encapsulate_as(skb, &f, circuit, 0, 1);
+		return encapsulate_as(skb, &f, circuit, helped, 0, 1);
 	case CARRIER_IPV6_IP:
-		return encapsulate_as(skb, &f, circuit, 1, 0);
+		return encapsulate_as(skb, &f, circuit, helped, 1, 0);
 	case CARRIER_IPV6_UDP:
-		return encapsulate_as(skb, &f, circuit, 1, 1);
+		return encapsulate_as(skb, &f, circuit, helped, 1, 1);
 	}
 	return DROP(f.to->slot, DROP_UNSPECIFIED);
 }

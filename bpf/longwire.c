@@ -10,7 +10,7 @@
 SEC("tc")
 int encap(struct __sk_buff *skb)
 {
-	return encapsulate(skb, skb->ifindex);
+	return encapsulate(skb, skb->ifindex, false);
 }
 
 /* Ingress of the helper pair's end where cut super-frames arrive; the circuit
@@ -18,7 +18,7 @@ int encap(struct __sk_buff *skb)
 SEC("tc")
 int segment(struct __sk_buff *skb)
 {
-	return encapsulate(skb, skb->mark);
+	return encapsulate(skb, skb->mark, true);
 }
 
 /* Ingress of the helper pair's other end, where outer packets without a leased

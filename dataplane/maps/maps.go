@@ -25,6 +25,12 @@ const DefaultCapacity = 16384
 // pinned value changes, even if its size does not.
 const layout = 1
 
+// pinnedMaps are the maps that outlive the agent.
+var pinnedMaps = []string{
+	bpf.LongwireMapReceives, bpf.LongwireMapTransmits, bpf.LongwireMapNextHops, bpf.LongwireMapCounters,
+	bpf.LongwireMapDrops, bpf.LongwireMapIdentities, bpf.LongwireMapSettings,
+}
+
 // ErrLayout is returned when pinned maps were made by another version or with
 // another capacity. They are left as they are, since they may be forwarding.
 var ErrLayout = errors.New("pinned maps have another layout")
@@ -34,11 +40,15 @@ type Options struct {
 	PinDir   string // a directory on a bpffs
 	Capacity uint32 // sessions; 0 means DefaultCapacity
 	Log      *slog.Logger
+	// NoKernelContext makes the programs do without what only kernel 6.2 shows
+	// them, as on an older kernel.
+	NoKernelContext bool
 }
 
 // Maps is the open data plane. Its methods may be called from any goroutine.
 type Maps struct {
-	objects bpf.LongwireObjects
+	objects       bpf.LongwireObjects
+	kernelContext bool
 
 	mu    sync.Mutex // guards the two below and identities on their way to the kernel
 	slots map[string]uint32
@@ -75,17 +85,21 @@ func (m *Maps) load(o Options) error {
 	if err != nil {
 		return fmt.Errorf("load a probe program: %w", explain(err))
 	}
-	err = m.loadWith(o, true, flags)
-	if errors.Is(err, os.ErrPermission) || errors.Is(err, ebpf.ErrNotSupported) {
-		// Reading the skb takes CAP_PERFMON and kernel 6.2; the programs can do
-		// without, by way of the helper pair.
+	m.kernelContext = !o.NoKernelContext
+	err = m.loadWith(o, m.kernelContext, flags)
+	if errors.Is(err, ebpf.ErrNotSupported) && m.kernelContext {
 		if o.Log != nil {
-			o.Log.Warn("programs cannot read the skb; IPv6/UDP frames with a partial checksum take the helper pair", "cause", err)
+			o.Log.Warn("kernel does not show the skb to programs (it does from 6.2); IPv6/UDP frames take the helper pair", "cause", err)
 		}
+		m.kernelContext = false
 		err = m.loadWith(o, false, flags)
 	}
 	return err
 }
+
+// KernelContext tells whether the programs can read the skb. If they cannot,
+// the helper pair must fill in every checksum.
+func (m *Maps) KernelContext() bool { return m.kernelContext }
 
 func (m *Maps) loadWith(o Options, kernelContext, decapFlags bool) error {
 	spec, err := bpf.LoadLongwire()
@@ -97,12 +111,12 @@ func (m *Maps) loadWith(o Options, kernelContext, decapFlags bool) error {
 			return fmt.Errorf("set %s: %w", name, err)
 		}
 	}
-	for _, name := range []string{bpf.LongwireMapReceives, bpf.LongwireMapTransmits, bpf.LongwireMapNextHops,
-		bpf.LongwireMapCounters, bpf.LongwireMapDrops, bpf.LongwireMapIdentities} {
-		spec.Maps[name].MaxEntries = o.Capacity
+	for _, name := range pinnedMaps {
 		spec.Maps[name].Pinning = ebpf.PinByName
+		if name != bpf.LongwireMapSettings {
+			spec.Maps[name].MaxEntries = o.Capacity
+		}
 	}
-	spec.Maps[bpf.LongwireMapSettings].Pinning = ebpf.PinByName
 	err = spec.LoadAndAssign(&m.objects, &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: o.PinDir}})
 	if errors.Is(err, ebpf.ErrMapIncompatible) {
 		return fmt.Errorf("%w: %w; \"longwire uninstall\" removes them, and with them every session", ErrLayout, err)
@@ -154,12 +168,8 @@ func (m *Maps) SetHelpers(toSegment, toResolve int) error {
 // Unpin removes the pinned maps from a directory; it succeeds when there are
 // none.
 func Unpin(dir string) error {
-	spec, err := bpf.LoadLongwire()
-	if err != nil {
-		return fmt.Errorf("parse the embedded programs: %w", err)
-	}
 	var errs []error
-	for name := range spec.Maps {
+	for _, name := range pinnedMaps {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("unpin map %s: %w", name, err))
 		}
@@ -168,9 +178,11 @@ func Unpin(dir string) error {
 }
 
 // explain adds what to do to the errors that a user can do something about.
+// CAP_PERFMON is for packet offsets that are known only at run time: without it
+// the verifier refuses them, as a guard against speculative execution.
 func explain(err error) error {
 	if errors.Is(err, os.ErrPermission) {
-		return fmt.Errorf("%w (CAP_BPF and CAP_NET_ADMIN are needed)", err)
+		return fmt.Errorf("%w (CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed)", err)
 	}
 	return err
 }

@@ -33,7 +33,13 @@ var noOffloads = []string{
 	"tx-tcp-mangleid-segmentation", "tx-udp-segmentation", "tx-gso-list",
 }
 
-func ensureHelperPair() (helpers, error) {
+// checksumOffload goes as well where the programs must see every checksum.
+const checksumOffload = "tx-checksum-ip-generic"
+
+// ensureHelperPair makes the pair unless it is there and up. A pair whose
+// checksum offload is not the one wanted, because the kernel has changed, cannot
+// be: it does not survive a boot.
+func ensureHelperPair(checksums bool) (helpers, error) {
 	a, errA := netlink.LinkByName(helperResolve)
 	b, errB := netlink.LinkByName(helperSegment)
 	if errA == nil && errB == nil && a.Type() == "veth" && a.Attrs().ParentIndex == b.Attrs().Index &&
@@ -43,12 +49,12 @@ func ensureHelperPair() (helpers, error) {
 	if err := deleteHelperPair(); err != nil {
 		return helpers{}, err
 	}
-	return makeHelperPair()
+	return makeHelperPair(checksums)
 }
 
 func isUp(l netlink.Link) bool { return l.Attrs().RawFlags&1 != 0 }
 
-func makeHelperPair() (helpers, error) {
+func makeHelperPair(checksums bool) (helpers, error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = helperResolve, helperMTU
 	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: helperSegment, PeerMTU: helperMTU}); err != nil {
@@ -61,7 +67,7 @@ func makeHelperPair() (helpers, error) {
 			return helpers{}, fmt.Errorf("find %s: %w", name, err)
 		}
 		index[i] = l.Attrs().Index
-		if err := prepareHelper(l); err != nil {
+		if err := prepareHelper(l, checksums); err != nil {
 			return helpers{}, errors.Join(fmt.Errorf("prepare %s: %w", name, err), deleteHelperPair())
 		}
 	}
@@ -71,7 +77,7 @@ func makeHelperPair() (helpers, error) {
 // prepareHelper silences an end and takes its offloads away. The kernel's
 // forwarding lookup wants forwarding on for the interface that it asks about,
 // which is this one alone: the host's own setting is not touched.
-func prepareHelper(l netlink.Link) error {
+func prepareHelper(l netlink.Link, checksums bool) error {
 	name := l.Attrs().Name
 	for key, value := range map[string]string{
 		"ipv6/conf/" + name + "/addr_gen_mode": "1", // no link-local address
@@ -83,7 +89,7 @@ func prepareHelper(l netlink.Link) error {
 			return err
 		}
 	}
-	if err := withoutOffloads(name); err != nil {
+	if err := withoutOffloads(name, checksums); err != nil {
 		return err
 	}
 	if err := netlink.LinkSetARPOff(l); err != nil {
@@ -95,7 +101,7 @@ func prepareHelper(l netlink.Link) error {
 	return nil
 }
 
-func withoutOffloads(name string) error {
+func withoutOffloads(name string, checksums bool) error {
 	e, err := ethtool.NewEthtool()
 	if err != nil {
 		return fmt.Errorf("open ethtool: %w", err)
@@ -110,6 +116,9 @@ func withoutOffloads(name string) error {
 		if _, ok := known[f]; ok {
 			off[f] = false
 		}
+	}
+	if !checksums {
+		off[checksumOffload] = false
 	}
 	if err := e.Change(name, off); err != nil {
 		return fmt.Errorf("turn its offloads off: %w", err)

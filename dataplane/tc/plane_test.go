@@ -23,14 +23,16 @@ type end struct {
 func openEnd(t *testing.T, top *lab.Topology, pe *lab.PE, mode tc.Mode) *end {
 	t.Helper()
 	e := &end{pe: pe, dir: filepath.Join(top.BPFFS(), pe.Role)}
-	e.reopen(t, mode)
+	e.reopen(t, tc.Options{Mode: mode})
 	return e
 }
 
-func (e *end) reopen(t *testing.T, mode tc.Mode) {
+// reopen opens the data plane again, as the next agent would.
+func (e *end) reopen(t *testing.T, o tc.Options) {
 	t.Helper()
+	o.PinDir, o.Capacity = e.dir, 64
 	err := e.pe.Do(func() (err error) {
-		e.Plane, err = tc.Open(tc.Options{PinDir: e.dir, Capacity: 64, Mode: mode})
+		e.Plane, err = tc.Open(o)
 		return err
 	})
 	if err != nil {

@@ -32,6 +32,8 @@ type Options struct {
 	Capacity uint32 // sessions; 0 means 16,384
 	Mode     Mode   // "" means ModeAuto
 	Log      *slog.Logger
+	// NoKernelContext: see maps.Options.
+	NoKernelContext bool
 }
 
 // Plane is the open data plane of the network namespace that Open ran in. What
@@ -79,7 +81,7 @@ func Open(o Options) (*Plane, error) {
 	if err := ensureBPFFS(o.PinDir); err != nil {
 		return nil, err
 	}
-	m, err := pinned.Open(pinned.Options{PinDir: o.PinDir, Capacity: o.Capacity, Log: o.Log})
+	m, err := pinned.Open(pinned.Options{PinDir: o.PinDir, Capacity: o.Capacity, Log: o.Log, NoKernelContext: o.NoKernelContext})
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +119,7 @@ func (p *Plane) chooseBackend(o Options) error {
 
 // ensureHelpers makes the helper pair and puts its two programs on it.
 func (p *Plane) ensureHelpers() (map[place]*ebpf.Program, error) {
-	h, err := ensureHelperPair()
+	h, err := ensureHelperPair(p.KernelContext())
 	if err != nil {
 		return nil, err
 	}

@@ -8,10 +8,10 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"longwire/dataplane"
 	"longwire/dataplane/maps"
+	"longwire/test/lab"
 )
 
 // Verdicts of the programs (include/uapi/linux/pkt_cls.h).
@@ -31,16 +31,7 @@ const pseudowire = "customer-a"
 // their own.
 func open(t testing.TB, capacity uint32) *maps.Maps {
 	t.Helper()
-	dir := t.TempDir()
-	if err := unix.Mount("bpf", dir, "bpf", 0, ""); err != nil {
-		t.Fatalf("mount a bpffs: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			t.Errorf("unmount the bpffs: %v", err)
-		}
-	})
-	m, err := maps.Open(maps.Options{PinDir: dir, Capacity: capacity})
+	m, err := maps.Open(maps.Options{PinDir: lab.New(t).BPFFS(), Capacity: capacity})
 	if err != nil {
 		t.Fatalf("open the maps: %v", err)
 	}

@@ -1,0 +1,243 @@
+package tc_test
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"longwire/dataplane"
+	"longwire/dataplane/tc"
+	"longwire/test/lab"
+)
+
+// pair joins the two PEs of a new topology.
+func pair(t *testing.T, o lab.Options, mode tc.Mode, c carrier) (*lab.Topology, [2]*end) {
+	t.Helper()
+	top := lab.NewTopology(t, o)
+	ends := [2]*end{openEnd(t, top, top.PE1, mode), openEnd(t, top, top.PE2, mode)}
+	for i, e := range ends {
+		e.join(t, c, i+1)
+		e.serve(t)
+	}
+	return top, ends
+}
+
+func reachable(t *testing.T, top *lab.Topology, when string) {
+	t.Helper()
+	if err := top.CE1.Ping(lab.Host4(2, 0), 56, 5*time.Second); err != nil {
+		t.Errorf("%s: %v", when, err)
+	}
+}
+
+var modes = []tc.Mode{tc.ModeTCX, tc.ModeClsact}
+
+// TestDeadAgent forwards with nobody at home, and follows the next hop's MAC
+// and the route without losing the session.
+func TestDeadAgent(t *testing.T) {
+	for _, mode := range modes {
+		for _, c := range []carrier{{false, false}, {true, true}} {
+			t.Run(fmt.Sprintf("%s-%s", mode, c), func(t *testing.T) {
+				top, ends := pair(t, lab.Options{SecondUplink: true}, mode, c)
+				ends[0].lease(t, top, c, 1)
+				reachable(t, top, "with a lease")
+				for _, e := range ends {
+					if err := e.Close(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				reachable(t, top, "agent dead, lease running")
+				// Nobody tells the PE about the new address, which the kernel's own
+				// neighbour code finds out; the lease may run for three seconds more.
+				top.P.SetMAC("pe1", net.HardwareAddr{2, 0, 0, 0, 0, 0x77})
+				if err := top.CE1.Ping(lab.Host4(2, 0), 56, 20*time.Second); err != nil {
+					t.Errorf("after the next hop's MAC changed: %v", err)
+				}
+				via := "10.0.4.254"
+				if c.v6 {
+					top.PE1.Run("ip", "-6", "route", "replace", "default", "via", "fd00:0:0:4::fe")
+				} else {
+					top.PE1.Run("ip", "route", "replace", "default", "via", via)
+				}
+				top.PE1.Down(lab.Uplink)
+				if c.v6 {
+					top.P.Run("ip", "-6", "route", "replace", lab.PE1Source6.String()+"/128", "via", "fd00:0:0:4::1")
+				} else {
+					top.P.Run("ip", "route", "replace", lab.PE1Source4.String()+"/32", "via", "10.0.4.1")
+				}
+				// The way back needs a program on the new uplink.
+				ends[0].reopen(t, tc.Options{Mode: mode})
+				err := ends[0].pe.Do(func() error {
+					want := dataplane.Attachments{Circuits: []int{top.PE1.Index(lab.Circuit(0))}, Underlays: []int{top.PE1.Index(lab.Uplink2)}}
+					_, failed := ends[0].Attach(want)
+					if len(failed) > 0 {
+						return fmt.Errorf("attach: %v", failed)
+					}
+					return ends[0].Close()
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				reachable(t, top, "after the route changed")
+			})
+		}
+	}
+}
+
+// TestReopen is an upgrade under traffic: the programs are replaced in place
+// and no frame is lost.
+func TestReopen(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(string(mode), func(t *testing.T) {
+			top, ends := pair(t, lab.Options{}, mode, carrier{false, true})
+			reachable(t, top, "before")
+			stream := top.Stream(top.CE1, lab.HostPort(0), top.CE2, lab.HostPort(0), time.Millisecond)
+			for range 4 {
+				for _, e := range ends {
+					if err := e.Close(); err != nil {
+						t.Fatal(err)
+					}
+					e.reopen(t, tc.Options{Mode: mode})
+					e.serve(t)
+				}
+			}
+			if sent, lost := stream.Stop(); lost > 0 || sent < 100 {
+				t.Errorf("%d of %d frames lost", lost, sent)
+			}
+		})
+	}
+}
+
+// TestModeChange takes over what the other mode attached. A frame may be lost on
+// the way: the kernel stops a device while it adds or removes a clsact qdisc.
+func TestModeChange(t *testing.T) {
+	top, ends := pair(t, lab.Options{}, tc.ModeClsact, carrier{})
+	for _, mode := range []tc.Mode{tc.ModeTCX, tc.ModeClsact, tc.ModeAuto} {
+		for _, e := range ends {
+			if err := e.Close(); err != nil {
+				t.Fatal(err)
+			}
+			e.reopen(t, tc.Options{Mode: mode})
+			e.serve(t)
+		}
+		reachable(t, top, "in mode "+string(mode))
+		clsact := strings.Contains(top.PE1.Run("tc", "qdisc", "show"), "clsact")
+		if programs := top.PE1.TCX(lab.Uplink); clsact != (mode == tc.ModeClsact) || (programs == 1) == clsact {
+			t.Errorf("mode %s: clsact %v, %d TCX programs", mode, clsact, programs)
+		}
+	}
+}
+
+// TestRepair puts back what somebody took away, and says so.
+func TestRepair(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(string(mode), func(t *testing.T) {
+			top, ends := pair(t, lab.Options{}, mode, carrier{})
+			want := dataplane.Attachments{Circuits: []int{top.PE1.Index(lab.Circuit(0))}, Underlays: []int{top.PE1.Index(lab.Uplink)}}
+			attach := func() int {
+				repaired := 0
+				err := top.PE1.Do(func() error {
+					n, failed := ends[0].Attach(want)
+					repaired = n
+					if len(failed) > 0 {
+						return fmt.Errorf("attach: %v", failed)
+					}
+					return nil
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return repaired
+			}
+			if n := attach(); n != 0 {
+				t.Errorf("%d repaired when nothing was wrong", n)
+			}
+			broken := 0
+			if mode == tc.ModeClsact {
+				top.PE1.Run("tc", "qdisc", "del", "dev", lab.Uplink, "clsact")
+				broken = 1
+			}
+			top.PE1.DeleteLink("longwire0")
+			if n := attach(); n != broken {
+				t.Errorf("%d repaired, want %d", n, broken)
+			}
+			reachable(t, top, "after the repair")
+		})
+	}
+}
+
+// TestAttachFailure names the interface that is not there and serves the rest.
+func TestAttachFailure(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(string(mode), func(t *testing.T) {
+			top, ends := pair(t, lab.Options{}, mode, carrier{})
+			const absent = 4242
+			want := dataplane.Attachments{Circuits: []int{top.PE1.Index(lab.Circuit(0)), absent}, Underlays: []int{top.PE1.Index(lab.Uplink)}}
+			err := top.PE1.Do(func() error {
+				if _, failed := ends[0].Attach(want); len(failed) != 1 || failed[absent] == nil {
+					return fmt.Errorf("failed: %v, want interface %d alone", failed, absent)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			reachable(t, top, "with an absent interface")
+		})
+	}
+}
+
+// TestUninstall leaves nothing, twice.
+func TestUninstall(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(string(mode), func(t *testing.T) {
+			top, ends := pair(t, lab.Options{}, mode, carrier{})
+			reachable(t, top, "before")
+			e := ends[0]
+			if err := e.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if err := top.PE1.Do(func() error { return tc.Uninstall(e.dir) }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if out := top.PE1.Run("tc", "qdisc", "show"); strings.Contains(out, "clsact") {
+				t.Errorf("a qdisc is left:\n%s", out)
+			}
+			for _, dev := range []string{lab.Circuit(0), lab.Uplink} {
+				if n := top.PE1.TCX(dev); n != 0 {
+					t.Errorf("%d programs left on %s", n, dev)
+				}
+			}
+			for _, dev := range top.PE1.Links() {
+				if strings.HasPrefix(dev, "longwire") {
+					t.Errorf("%s is left", dev)
+				}
+			}
+			if err := top.CE1.Ping(lab.Host4(2, 0), 56, time.Second); err == nil {
+				t.Error("still forwarding")
+			}
+		})
+	}
+}
+
+// TestOldKernel carries IPv6 and UDP without sight of the skb, as before Linux
+// 6.2: the helper pair then fills the checksums in.
+func TestOldKernel(t *testing.T) {
+	for _, off := range []bool{false, true} {
+		t.Run(fmt.Sprintf("underlay-off=%v", off), func(t *testing.T) {
+			top := lab.NewTopology(t, lab.Options{NoUnderlayOffloads: off})
+			for i, pe := range []*lab.PE{top.PE1, top.PE2} {
+				e := &end{pe: pe, dir: top.BPFFS() + "/" + pe.Role}
+				e.reopen(t, tc.Options{NoKernelContext: true})
+				e.join(t, carrier{true, true}, i+1)
+				e.serve(t)
+			}
+			if _, err := top.Transfer(top.CE1, top.CE2, lab.Host4(2, 0), 16<<20, 20*time.Second); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
