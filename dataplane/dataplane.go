@@ -149,3 +149,24 @@ type Counters struct {
 // Drop names why a packet was not forwarded; the names are those of the
 // metrics and the manual. bpf/consts.h has the numbers.
 type Drop string
+
+// The reasons to drop, or where the name says so to pass on, a packet.
+const (
+	DropUnspecified        Drop = "unspecified"
+	DropNoSession          Drop = "no_session"          // encap: the circuit has no far end now
+	DropTooBig             Drop = "too_big"             // encap: exceeds the underlay's MTU
+	DropTooManyTags        Drop = "too_many_tags"       // encap: more than three VLAN tags
+	DropNoRoute            Drop = "no_route"            // encap: no route to the far end
+	DropNoHelper           Drop = "no_helper"           // encap: the helper interfaces are gone
+	DropNoMemory           Drop = "no_memory"           // the kernel could not resize the packet
+	DropUnknownSession     Drop = "unknown_session"     // decap: passed on to the stack
+	DropNoRemote           Drop = "no_remote"           // decap: the far end is not known yet
+	DropWrongSource        Drop = "wrong_source"        // decap: outer source or port
+	DropWrongEncapsulation Drop = "wrong_encapsulation" // decap: UDP for IP, or IP for UDP
+	DropWrongCookie        Drop = "wrong_cookie"        // decap
+	DropVCCV               Drop = "vccv"                // decap: control channel (RFC 5085)
+	DropMalformed          Drop = "malformed"           // decap: lengths that lie
+	DropBadChecksum        Drop = "bad_checksum"        // decap: outer IPv4 or UDP
+	DropFragment           Drop = "fragment"            // decap: passed on to the stack
+	DropIPOptions          Drop = "ip_options"          // decap: passed on to the stack
+)

@@ -1,6 +1,9 @@
 package dataplane
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // ErrCapacity is returned when a map has no room for one more session; the
 // sessions that exist are untouched.
@@ -37,13 +40,17 @@ type Attacher interface {
 	Attach(Attachments) (repaired int, failed map[int]error)
 }
 
+// LeaseDuration is how long encapsulation trusts a next hop that is not renewed.
+const LeaseDuration = 3 * time.Second
+
 // NextHops is the cache that encapsulation uses while its lease lasts. Without
 // a lease packets take the kernel's own lookup.
 type NextHops interface {
 	// Lease makes a next hop usable for a flow until the lease is renewed or
-	// runs out, three seconds later.
+	// runs out, LeaseDuration later.
 	Lease(Flow, NextHop) error
-	// Revoke sends a flow's packets back to the kernel's lookup at once.
+	// Revoke sends a flow's packets back to the kernel's lookup at once; it
+	// succeeds when there is no lease.
 	Revoke(Flow) error
 }
 

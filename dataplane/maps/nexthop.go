@@ -11,10 +11,6 @@ import (
 	"longwire/dataplane"
 )
 
-// LeaseTime is how long encapsulation believes a next hop that nobody renews.
-// After that, as when the agent is dead, the kernel routes each packet.
-const LeaseTime = 3 * time.Second
-
 // noNextHop is the index that is never leased.
 const noNextHop = 0
 
@@ -95,7 +91,7 @@ func (m *Maps) Lease(f dataplane.Flow, nh dataplane.NextHop) error {
 	if err != nil {
 		return err
 	}
-	v.Expires = uint64(now + LeaseTime)
+	v.Expires = uint64(now + dataplane.LeaseDuration)
 	return m.writeNextHop(i, v)
 }
 

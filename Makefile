@@ -1,0 +1,61 @@
+# Every target that needs more than Go installs it first (Debian, Ubuntu).
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GO ?= go
+LINTER := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+# KEEP=1 leaves the demonstration running.
+KEEP ?=
+# With CI=true a test that is skipped fails the run.
+CI ?=
+FAIL_ON_SKIP := $(if $(CI),-fail-on-skip)
+# Tests with networks of their own run after the others, because they measure time.
+NETWORK_TESTS := ./test/scenario
+UNIT_TESTS = $$($(GO) list ./... | grep -v '/test/scenario$$')
+
+.PHONY: help
+help: ## Show this list.
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/longwire. Needs Go alone.
+	$(GO) build -trimpath -o bin/ ./cmd/...
+
+.PHONY: demo
+demo: build ## Show two sites joined across a routed network, in under a minute (root; KEEP=1 leaves it running).
+	./test/deps.sh demo
+	$(GO) build -trimpath -o bin/ ./test/demo ./test/peer/rr
+	KEEP=$(KEEP) ./bin/demo
+
+.PHONY: check
+check: ## Run every test: unit, golden bytes, fuzz seeds, packet tables, end to end (root).
+	./test/deps.sh check
+	$(GO) vet ./...
+	$(GO) run ./test/tools/gotest $(FAIL_ON_SKIP) -- $(UNIT_TESTS) -- -timeout 20m $(NETWORK_TESTS)
+
+.PHONY: race
+race: ## Run the tests without networks again under the race detector (needs a C compiler).
+	./test/deps.sh race
+	$(GO) run ./test/tools/gotest -- -race ./cmd/... ./evpn/... ./dataplane/...
+
+.PHONY: generate
+generate: ## Compile the eBPF programs and their Go bindings anew, with clang-19.
+	./test/deps.sh generate
+	$(GO) generate ./bpf
+
+.PHONY: lint
+lint: ## Run golangci-lint and the limits on file length.
+	./test/deps.sh lint
+	./test/length.sh
+	$(GO) run $(LINTER) run ./...
+
+.PHONY: bench
+bench: ## Measure the data plane alone and end to end, against the kernel's own means (root).
+	./test/deps.sh bench
+	$(GO) run ./test/bench
+
+.PHONY: clean
+clean: ## Remove what was built, and labs that were kept or whose process was killed.
+	@if [ -d bin ] && [ "$$(id -u)" = 0 ]; then $(GO) run ./test/tools/sweep; fi
+	rm -rf bin dist

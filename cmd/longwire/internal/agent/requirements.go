@@ -1,0 +1,28 @@
+package agent
+
+import (
+	"fmt"
+	"strings"
+
+	"kernel.org/pub/linux/libs/security/libcap/cap"
+)
+
+// needed are the capabilities without which nothing works. Mounting a bpffs
+// needs CAP_SYS_ADMIN too, and listening on port 179 CAP_NET_BIND_SERVICE; both
+// are asked for where they are missed.
+var needed = []cap.Value{cap.NET_ADMIN, cap.BPF}
+
+// checkCapabilities says in one sentence which capabilities are missing.
+func checkCapabilities(have *cap.Set) error {
+	var missing []string
+	for _, c := range needed {
+		if ok, err := have.GetFlag(cap.Effective, c); err != nil || !ok {
+			missing = append(missing, strings.ToUpper(c.String()))
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s missing: run longwire as root, or give its service AmbientCapabilities=%s",
+		strings.Join(missing, " and "), strings.Join(missing, " "))
+}

@@ -1,0 +1,217 @@
+package agent
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"longwire/cmd/longwire/internal/api"
+	"longwire/cmd/longwire/internal/plan"
+	"longwire/dataplane"
+	"longwire/evpn"
+)
+
+// view is what the API shows between two passes. It is never modified.
+type view struct {
+	pseudowires []api.Pseudowire
+	routes      []api.Route
+	agent       api.Agent
+}
+
+var _ api.Backend = (*Agent)(nil)
+
+// publish makes the outcome of a pass visible.
+func (a *Agent) publish(routes []evpn.Route, uses map[evpn.Key][]plan.Use, problems []string) {
+	v := &view{
+		pseudowires: make([]api.Pseudowire, 0, len(a.statuses)),
+		routes:      []api.Route{},
+		agent: api.Agent{
+			Version: a.deps.Version, PID: a.deps.PID, Config: a.deps.File, Started: a.started,
+			Holding: !a.holdUntil.IsZero(), Repairs: a.repairs, Problems: problems,
+		},
+	}
+	for _, s := range a.statuses {
+		v.pseudowires = append(v.pseudowires, showStatus(s))
+	}
+	for _, r := range routes {
+		v.routes = append(v.routes, showRoute(r, uses[r.Key]))
+	}
+	a.view.Store(v)
+}
+
+// Agent implements api.Backend.
+func (a *Agent) Agent() api.Agent { return a.view.Load().agent }
+
+// Pseudowires implements api.Backend.
+func (a *Agent) Pseudowires() []api.Pseudowire { return a.view.Load().pseudowires }
+
+// Routes implements api.Backend.
+func (a *Agent) Routes() []api.Route { return a.view.Load().routes }
+
+// Neighbors implements api.Backend.
+func (a *Agent) Neighbors() []api.Neighbor {
+	neighbors := []api.Neighbor{}
+	r := a.speaker.Load()
+	if r == nil {
+		return neighbors
+	}
+	for _, n := range r.Neighbors() {
+		neighbors = append(neighbors, api.Neighbor{
+			Address: n.Address.String(), ASN: n.ASN, State: n.State, Since: n.Since, Reason: n.Reason,
+			Received: n.Received, Advertised: n.Advertised, Flaps: n.Flaps,
+		})
+	}
+	return neighbors
+}
+
+// Sessions implements api.Backend.
+func (a *Agent) Sessions(cookies bool) ([]api.Session, error) {
+	state, err := a.deps.Plane.Read()
+	if err != nil {
+		return nil, err
+	}
+	names := map[int]string{}
+	for name, l := range a.deps.Links.Snapshot().Links {
+		names[l.Index] = name
+	}
+	sessions := []api.Session{}
+	for _, r := range state.Receive {
+		sessions = append(sessions, showReceive(r, names))
+	}
+	for _, t := range state.Transmit {
+		sessions = append(sessions, showTransmit(t, names))
+	}
+	if !cookies {
+		for i := range sessions {
+			sessions[i].Cookie = ""
+		}
+	}
+	slices.SortFunc(sessions, func(a, b api.Session) int {
+		return cmp.Or(cmp.Compare(a.Pseudowire, b.Pseudowire), cmp.Compare(a.Direction, b.Direction), cmp.Compare(a.Session, b.Session))
+	})
+	return sessions, nil
+}
+
+// Counters implements api.Backend. Every configured pseudowire has a row.
+func (a *Agent) Counters() ([]api.Counters, error) {
+	all, err := a.deps.Plane.Counters()
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]bool{}
+	for name := range all {
+		names[name] = true
+	}
+	for _, pw := range a.Pseudowires() {
+		names[pw.Name] = true
+	}
+	counters := []api.Counters{}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		n := all[name]
+		c := api.Counters{
+			Pseudowire: name, EncapPackets: n.EncapPackets, EncapBytes: n.EncapBytes,
+			DecapPackets: n.DecapPackets, DecapBytes: n.DecapBytes, Drops: map[string]uint64{},
+		}
+		for reason, dropped := range n.Drops {
+			c.Drops[string(reason)] = dropped
+		}
+		counters = append(counters, c)
+	}
+	return counters, nil
+}
+
+func showStatus(s plan.Status) api.Pseudowire {
+	p := api.Pseudowire{
+		Name: s.Name, Interface: s.Interface, State: string(s.State), Reason: string(s.Reason), Detail: s.Detail,
+		Source: string(s.Source), LocalSession: uint32(s.LocalSession), RemoteSession: uint32(s.RemoteSession),
+		MTU: s.MTU, Since: s.Since,
+	}
+	if s.Remote.IsValid() {
+		p.Remote, p.Encapsulation = s.Remote.String(), s.Encapsulation.String()
+	}
+	return p
+}
+
+func showReceive(r dataplane.Receive, names map[int]string) api.Session {
+	s := api.Session{
+		Pseudowire: r.Pseudowire, Direction: "receive", Session: uint32(r.Session), Interface: names[r.Circuit],
+		Local: r.Local.String(), LocalPort: r.LocalPort, RemotePort: r.RemotePort,
+		Sublayer: sublayer(r.Sublayer), CookieLength: r.Cookie.Len(), Cookie: r.Cookie.String(),
+	}
+	if r.Remote.IsValid() {
+		s.Remote = r.Remote.String()
+	}
+	switch {
+	case r.AcceptIP && r.AcceptUDP:
+		s.Encapsulation = "ip+udp"
+	case r.AcceptUDP:
+		s.Encapsulation = "udp"
+	default:
+		s.Encapsulation = "ip"
+	}
+	return s
+}
+
+func showTransmit(t dataplane.Transmit, names map[int]string) api.Session {
+	return api.Session{
+		Pseudowire: t.Pseudowire, Direction: "transmit", Session: uint32(t.Session), Interface: names[t.Circuit],
+		Local: t.Local.String(), Remote: t.Remote.String(), Encapsulation: t.Encapsulation.String(),
+		LocalPort: t.LocalPort, RemotePort: t.RemotePort,
+		Sublayer: sublayer(t.Sublayer), CookieLength: t.Cookie.Len(), Cookie: t.Cookie.String(),
+	}
+}
+
+func sublayer(s dataplane.Sublayer) string {
+	if s == dataplane.SublayerDefault {
+		return "default"
+	}
+	return "none"
+}
+
+func showRoute(r evpn.Route, uses []plan.Use) api.Route {
+	v := api.Route{
+		Service: uint32(r.Tag), RD: r.RD.String(), Peer: r.Peer.String(), MTU: r.L2.MTU,
+		ControlWord: r.L2.Flags&evpn.FlagControlWord != 0, Verdict: api.RouteUnused, Since: r.Since,
+	}
+	for _, rt := range r.RouteTargets {
+		v.RouteTargets = append(v.RouteTargets, rt.String())
+	}
+	if r.NextHop.IsValid() {
+		v.NextHop = r.NextHop.String()
+	}
+	if r.Originator.IsValid() {
+		v.Originator = r.Originator.String()
+	}
+	for _, t := range r.Tunnels {
+		tunnel := api.Tunnel{Session: uint32(t.Session), CookieLength: len(t.Cookie), UDPPort: t.UDPPort}
+		if egress := t.Egress(r.NextHop); egress.IsValid() {
+			tunnel.Endpoint = egress.String()
+		}
+		v.Tunnels = append(v.Tunnels, tunnel)
+	}
+	if r.Stale() {
+		v.StaleSince = &r.StaleSince
+	}
+	judge(&v, r.Problem, uses)
+	return v
+}
+
+// judge sets the verdict on a route: what one pseudowire selects is selected,
+// what all refuse is blocked.
+func judge(v *api.Route, problem *evpn.Problem, uses []plan.Use) {
+	for _, use := range uses {
+		v.Pseudowires = append(v.Pseudowires, use.Pseudowire)
+		switch {
+		case use.Selected:
+			v.Verdict = api.RouteSelected
+		case v.Verdict == api.RouteUnused:
+			v.Verdict = api.RouteStandby
+		}
+		if use.Problem != nil && problem == nil {
+			problem = use.Problem
+		}
+	}
+	if problem != nil && v.Verdict != api.RouteSelected {
+		v.Verdict, v.Reason, v.Detail = api.RouteBlocked, string(problem.Reason), problem.Detail
+	}
+}

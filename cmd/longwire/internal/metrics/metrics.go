@@ -1,0 +1,140 @@
+// Package metrics shows the agent to Prometheus, by one collector that reads
+// what the control interface reads.
+package metrics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"longwire/cmd/longwire/internal/api"
+)
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("longwire_"+name, help, labels, nil)
+}
+
+var (
+	buildInfo      = desc("build_info", "Always 1; the version is a label.", "version")
+	problems       = desc("problems", "Problems that belong to no single pseudowire.")
+	holding        = desc("holding", "1 while learned sessions are kept after a restart until the routes are complete.")
+	repairs        = desc("repairs_total", "Changes of other programs to our kernel state that were undone.")
+	pseudowireUp   = desc("pseudowire_up", "1 if the pseudowire forwards: it is up or stale.", "pseudowire", "interface")
+	pseudowireInfo = desc("pseudowire_info", "Always 1; the state and its reason are labels.", "pseudowire", "interface", "state", "reason", "source")
+	since          = desc("pseudowire_since_seconds", "Unix time of the last change of state.", "pseudowire")
+	packets        = desc("packets_total", "Customer frames.", "pseudowire", "direction")
+	bytes          = desc("bytes_total", "Bytes of customer frames, without outer headers.", "pseudowire", "direction")
+	drops          = desc("drops_total", "Packets not forwarded; without pseudowire if no session claims them.", "pseudowire", "reason")
+	neighborUp     = desc("bgp_neighbor_up", "1 if the BGP session is established.", "neighbor", "asn")
+	neighborFlaps  = desc("bgp_neighbor_flaps_total", "Losses of an established BGP session.", "neighbor", "asn")
+	received       = desc("bgp_neighbor_routes_received", "Routes received from the neighbour.", "neighbor", "asn")
+	advertised     = desc("bgp_neighbor_routes_advertised", "Routes advertised to the neighbour.", "neighbor", "asn")
+	routes         = desc("routes", "Received routes by verdict.", "verdict")
+)
+
+// collector reads a backend at every scrape.
+type collector struct{ backend api.Backend }
+
+// Describe implements prometheus.Collector.
+func (c collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		buildInfo, problems, holding, repairs, pseudowireUp, pseudowireInfo, since, packets, bytes, drops,
+		neighborUp, neighborFlaps, received, advertised, routes,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	agent := c.backend.Agent()
+	gauge(ch, buildInfo, 1, agent.Version)
+	gauge(ch, problems, float64(len(agent.Problems)))
+	gauge(ch, holding, truth(agent.Holding))
+	counter(ch, repairs, agent.Repairs)
+	for _, p := range c.backend.Pseudowires() {
+		gauge(ch, pseudowireUp, truth(p.State == "up" || p.State == "stale"), p.Name, p.Interface)
+		gauge(ch, pseudowireInfo, 1, p.Name, p.Interface, p.State, p.Reason, p.Source)
+		gauge(ch, since, float64(p.Since.Unix()), p.Name)
+	}
+	for _, n := range c.backend.Neighbors() {
+		asn := strconv.FormatUint(uint64(n.ASN), 10)
+		gauge(ch, neighborUp, truth(n.State == "established"), n.Address, asn)
+		counter(ch, neighborFlaps, n.Flaps, n.Address, asn)
+		gauge(ch, received, float64(n.Received), n.Address, asn)
+		gauge(ch, advertised, float64(n.Advertised), n.Address, asn)
+	}
+	verdicts := map[string]int{api.RouteSelected: 0, api.RouteStandby: 0, api.RouteBlocked: 0, api.RouteUnused: 0}
+	for _, r := range c.backend.Routes() {
+		verdicts[r.Verdict]++
+	}
+	for verdict, n := range verdicts {
+		gauge(ch, routes, float64(n), verdict)
+	}
+	c.traffic(ch)
+}
+
+func (c collector) traffic(ch chan<- prometheus.Metric) {
+	all, err := c.backend.Counters()
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(packets, err)
+		return
+	}
+	for _, n := range all {
+		for reason, dropped := range n.Drops {
+			counter(ch, drops, dropped, n.Pseudowire, reason)
+		}
+		if n.Pseudowire == "" {
+			continue
+		}
+		counter(ch, packets, n.EncapPackets, n.Pseudowire, "encap")
+		counter(ch, packets, n.DecapPackets, n.Pseudowire, "decap")
+		counter(ch, bytes, n.EncapBytes, n.Pseudowire, "encap")
+		counter(ch, bytes, n.DecapBytes, n.Pseudowire, "decap")
+	}
+}
+
+func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, value float64, labels ...string) {
+	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+}
+
+func counter(ch chan<- prometheus.Metric, d *prometheus.Desc, value uint64, labels ...string) {
+	ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
+}
+
+func truth(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// Handler answers a scrape with the metrics of a backend.
+func Handler(backend api.Backend) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collector{backend})
+	options := promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second, ErrorHandling: promhttp.ContinueOnError}
+	return promhttp.HandlerFor(registry, options)
+}
+
+// Serve answers scrapes of /metrics on a listener until ctx ends.
+func Serve(ctx context.Context, listener net.Listener, backend api.Backend) error {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", Handler(backend))
+	server := &http.Server{
+		Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 20 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,
+	}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve metrics: %w", err)
+	}
+	return nil
+}

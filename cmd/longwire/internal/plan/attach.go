@@ -1,0 +1,56 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"longwire/cmd/longwire/internal/config"
+)
+
+// attachments decides which interfaces carry our programs. Circuits carry them
+// also while they are down, so that the first frame is not lost.
+func (r *resolution) attachments() {
+	for _, pw := range r.in.Config.Pseudowires {
+		if link := r.in.Links[pw.Interface]; link.Ethernet {
+			r.plan.Attach.Circuits = append(r.plan.Attach.Circuits, link.Index)
+		}
+	}
+	for _, name := range r.underlays() {
+		r.plan.Attach.Underlays = append(r.plan.Attach.Underlays, r.in.Links[name].Index)
+	}
+	slices.Sort(r.plan.Attach.Circuits)
+	slices.Sort(r.plan.Attach.Underlays)
+	if len(r.plan.Attach.Underlays) == 0 && len(r.in.Config.Pseudowires) > 0 {
+		r.plan.Problems = append(r.plan.Problems, "there is no underlay interface: tunnel packets cannot arrive")
+	}
+	slices.Sort(r.plan.Problems)
+}
+
+// underlays are the names of the interfaces where decapsulation listens. A
+// circuit is never one: what leaves a tunnel would enter it again.
+func (r *resolution) underlays() []string {
+	if u := r.in.Config.Underlay; !u.Auto {
+		var names []string
+		for _, name := range u.Interfaces {
+			switch link, exists := r.in.Links[name]; {
+			case !exists:
+				r.plan.Problems = append(r.plan.Problems, fmt.Sprintf("underlay interface %s does not exist", name))
+			case !link.Ethernet:
+				r.plan.Problems = append(r.plan.Problems, fmt.Sprintf("underlay interface %s carries no Ethernet frames", name))
+			default:
+				names = append(names, name)
+			}
+		}
+		return names
+	}
+	circuits := map[string]bool{"lo": true}
+	for _, pw := range r.in.Config.Pseudowires {
+		circuits[pw.Interface] = true
+	}
+	return slices.DeleteFunc(slices.Collect(maps.Keys(r.in.Links)), func(name string) bool {
+		link := r.in.Links[name]
+		return circuits[name] || strings.HasPrefix(name, config.HelperPrefix) || !link.Ethernet || len(link.Addresses) == 0
+	})
+}

@@ -1,0 +1,144 @@
+package render
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"longwire/cmd/longwire/internal/api"
+)
+
+// Pseudowires prints the state of pseudowires.
+func Pseudowires(w io.Writer, pseudowires []api.Pseudowire, now time.Time) error {
+	header := []string{"NAME", "INTERFACE", "STATE", "REASON", "REMOTE", "ENCAP", "LOCAL-SID", "REMOTE-SID", "SOURCE", "SINCE", "DETAIL"}
+	var rows [][]string
+	for _, p := range pseudowires {
+		encapsulation := p.Encapsulation
+		if p.Remote == "" {
+			encapsulation = ""
+		}
+		rows = append(rows, []string{
+			p.Name, p.Interface, p.State, p.Reason, p.Remote, encapsulation,
+			number(p.LocalSession), number(p.RemoteSession), p.Source, age(p.Since, now), p.Detail,
+		})
+	}
+	return table(w, header, rows)
+}
+
+// Sessions prints the entries of the kernel's session maps. The column of
+// cookies shows their length unless the agent was asked for the values.
+func Sessions(w io.Writer, sessions []api.Session) error {
+	header := []string{"NAME", "INTERFACE", "DIRECTION", "SESSION", "LOCAL", "REMOTE", "ENCAP", "SUBLAYER", "COOKIE"}
+	var rows [][]string
+	for _, s := range sessions {
+		cookie := s.Cookie
+		switch {
+		case s.CookieLength == 0:
+			cookie = "none"
+		case cookie == "":
+			cookie = fmt.Sprintf("%d-bytes", s.CookieLength)
+		}
+		rows = append(rows, []string{
+			s.Pseudowire, s.Interface, s.Direction, number(s.Session),
+			endpoint(s.Local, s.LocalPort), endpoint(s.Remote, s.RemotePort), s.Encapsulation, s.Sublayer, cookie,
+		})
+	}
+	return table(w, header, rows)
+}
+
+// endpoint is an address, with its port if there is one.
+func endpoint(address string, port uint16) string {
+	if address == "" || port == 0 {
+		return address
+	}
+	return net.JoinHostPort(address, strconv.Itoa(int(port)))
+}
+
+// Neighbors prints the state of BGP sessions.
+func Neighbors(w io.Writer, neighbors []api.Neighbor, now time.Time) error {
+	header := []string{"NEIGHBOR", "ASN", "STATE", "SINCE", "RECEIVED", "ADVERTISED", "FLAPS", "REASON"}
+	var rows [][]string
+	for _, n := range neighbors {
+		rows = append(rows, []string{
+			n.Address, number(n.ASN), n.State, age(n.Since, now), count(n.Received), count(n.Advertised), count(n.Flaps), n.Reason,
+		})
+	}
+	return table(w, header, rows)
+}
+
+// Routes prints received routes, with what their first tunnel says.
+func Routes(w io.Writer, routes []api.Route, now time.Time) error {
+	header := []string{"SERVICE", "ROUTE-TARGET", "RD", "PEER", "NEXT-HOP", "ENDPOINT", "ENCAP", "SESSION", "MTU", "VERDICT", "PSEUDOWIRE", "AGE", "DETAIL"}
+	var rows [][]string
+	for _, r := range routes {
+		row := []string{number(r.Service), strings.Join(r.RouteTargets, ","), r.RD, r.Peer, r.NextHop, "", "", "", number(r.MTU)}
+		if len(r.Tunnels) > 0 {
+			t := r.Tunnels[0]
+			row[5], row[6], row[7] = endpoint(t.Endpoint, t.UDPPort), "ip", number(t.Session)
+			if t.UDPPort != 0 {
+				row[6] = "udp"
+			}
+		}
+		rows = append(rows, append(row, r.Verdict, strings.Join(r.Pseudowires, ","), age(r.Since, now), routeDetail(r, now)))
+	}
+	return table(w, header, rows)
+}
+
+func routeDetail(r api.Route, now time.Time) string {
+	var parts []string
+	if r.StaleSince != nil {
+		parts = append(parts, "stale for "+age(*r.StaleSince, now))
+	}
+	if r.Reason != "" {
+		parts = append(parts, r.Reason)
+	}
+	if r.Detail != "" {
+		parts = append(parts, r.Detail)
+	}
+	return strings.Join(parts, ": ")
+}
+
+// Counters prints totals. The drops that belong to no pseudowire come last.
+func Counters(w io.Writer, counters []api.Counters) error {
+	header := []string{"NAME", "ENCAP-PACKETS", "ENCAP-BYTES", "DECAP-PACKETS", "DECAP-BYTES", "DROPPED", "REASONS"}
+	var rows, last [][]string
+	for _, c := range counters {
+		var total uint64
+		var reasons []string
+		for _, reason := range slices.Sorted(maps.Keys(c.Drops)) {
+			if n := c.Drops[reason]; n > 0 {
+				total += n
+				reasons = append(reasons, fmt.Sprintf("%s=%d", reason, n))
+			}
+		}
+		row := []string{c.Pseudowire, count(c.EncapPackets), count(c.EncapBytes), count(c.DecapPackets), count(c.DecapBytes), count(total), strings.Join(reasons, " ")}
+		if c.Pseudowire == "" {
+			row[0] = "(none)"
+			last = append(last, row)
+			continue
+		}
+		rows = append(rows, row)
+	}
+	return table(w, header, append(rows, last...))
+}
+
+// Agent prints the state of the agent itself, one fact in a line.
+func Agent(w io.Writer, a api.Agent, now time.Time) error {
+	holding := "no"
+	if a.Holding {
+		holding = "yes, until the routes are complete"
+	}
+	rows := [][]string{
+		{"version", a.Version}, {"pid", strconv.Itoa(a.PID)}, {"config", a.Config}, {"uptime", age(a.Started, now)},
+		{"holding", holding}, {"repairs", count(a.Repairs)},
+	}
+	for _, p := range a.Problems {
+		rows = append(rows, []string{"problem", p})
+	}
+	return table(w, []string{"FACT", "VALUE"}, rows)
+}

@@ -1,0 +1,51 @@
+package dataplane
+
+import "net/netip"
+
+// Family is the IP version of the outer header.
+type Family uint8
+
+// The families of RFC 3931 section 4.1.
+const (
+	IPv4 Family = 4
+	IPv6 Family = 6
+)
+
+// FamilyOf returns the family of an outer address; an IPv4-mapped IPv6 address
+// is IPv4, as that is what goes on the wire.
+func FamilyOf(addr netip.Addr) Family {
+	if addr.Unmap().Is4() {
+		return IPv4
+	}
+	return IPv6
+}
+
+// Lengths in bytes of what comes before the customer's payload.
+const (
+	ipv4HeaderLen     = 20 // RFC 791, no options
+	ipv6HeaderLen     = 40 // RFC 8200, no extension headers
+	udpHeaderLen      = 8  // RFC 768
+	l2tpUDPPrefixLen  = 4  // flags, version and reserved, RFC 3931 section 4.1.2.1
+	sessionIDLen      = 4  // RFC 3931 section 4.1.1.1
+	ethernetHeaderLen = 14 // the customer's, untagged and without FCS, RFC 4719 section 3.1
+)
+
+// Overhead returns how many bytes longer the outer IP packet is than the
+// payload of the customer's untagged Ethernet frame: the underlay needs an IP
+// MTU of the payload plus the overhead. Each tag of the customer's adds four.
+//
+//	| IP (20, 40) | UDP (0, 8) | flags (0, 4) | session (4) | cookie | sublayer | Ethernet (14) | payload |
+//
+// The cookie's length is in bytes: 0, 4 or 8.
+func Overhead(family Family, encapsulation Encapsulation, cookieLen int, sublayer Sublayer) int {
+	overhead := sessionIDLen + cookieLen + sublayer.Len() + ethernetHeaderLen
+	if family == IPv6 {
+		overhead += ipv6HeaderLen
+	} else {
+		overhead += ipv4HeaderLen
+	}
+	if encapsulation == EncapsulationUDP {
+		overhead += udpHeaderLen + l2tpUDPPrefixLen
+	}
+	return overhead
+}

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that a make target needs and that are missing:
+#   deps.sh demo|check|race|generate|lint|bench
+# It changes nothing when all are there, and says what to install when it may not.
+set -euo pipefail
+
+network=(iproute2 iputils-ping iputils-arping util-linux)
+case "${1:-}" in
+  demo) packages=("${network[@]}") ;;
+  check) packages=("${network[@]}" ethtool tcpdump tshark) ;;
+  bench) packages=("${network[@]}" ethtool) ;;
+  generate) packages=(clang-19 llvm-19 libbpf-dev linux-libc-dev) ;;
+  race) packages=(gcc libc6-dev) ;;
+  lint) packages=() ;;
+  *) echo "usage: $0 demo|check|race|generate|lint|bench" >&2; exit 2 ;;
+esac
+
+if ! command -v "${GO:-go}" >/dev/null; then
+  echo "Go is missing: install Go 1.26 or later (https://go.dev/dl) and put it in PATH." >&2
+  exit 1
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+  [ "$state" = installed ] || missing+=("$package")
+done
+if [ ${#missing[@]} -eq 0 ]; then
+  exit 0
+fi
+
+if ! command -v apt-get >/dev/null; then
+  echo "Missing, and there is no apt-get to install them with: ${missing[*]} (Debian's names)." >&2
+  exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+  echo "Missing packages; as root: apt-get install ${missing[*]}" >&2
+  exit 1
+fi
+echo "Installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+install() { apt-get install -y -qq --no-install-recommends "${missing[@]}" >/tmp/longwire-apt.$$ 2>&1; }
+trap 'rm -f /tmp/longwire-apt.$$' EXIT
+# The lists of a fresh machine are empty or old: the first try may fail.
+if ! install; then
+  apt-get update -qq
+  if ! install; then
+    cat /tmp/longwire-apt.$$ >&2
+    echo "Could not install: ${missing[*]}" >&2
+    exit 1
+  fi
+fi
