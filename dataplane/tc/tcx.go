@@ -89,6 +89,11 @@ func (t *tcx) keep(p place, l link.Link) error {
 	if t.pinned(p) {
 		return nil
 	}
+	// The library remembers a pin that somebody else removed, and would not
+	// make it again.
+	if err := l.Unpin(); err != nil {
+		return fmt.Errorf("forget the removed pin: %w", err)
+	}
 	if err := l.Pin(t.pin(p)); err != nil {
 		return fmt.Errorf("pin the link: %w", err)
 	}
