@@ -114,13 +114,107 @@ FORCE_INLINE int deliver(struct __sk_buff *skb, const struct receive *r, __u32 h
 	return bpf_redirect(circuit, 0);
 }
 
+/* Whether the packet is for the session at all: to our address and port. If
+ * not it is somebody else's, with our number in it by chance. */
+FORCE_INLINE bool is_ours(void *d, const struct receive *r, int v6, int udp)
+{
+	const __u32 l4 = ETH_HEADER + (v6 ? IPV6_HEADER : IPV4_HEADER);
+
+	return !!(r->flags & RECEIVE_IPV6) == v6 && to_us(d, r, v6) &&
+	       (!udp || LOAD16(d + l4 + 2) == r->local_port);
+}
+
+/* Why the session does not take packets like this one; 0 when it does. */
+FORCE_INLINE enum drop_reason refuse(void *d, const struct receive *r, int v6, int udp)
+{
+	const __u32 l4 = ETH_HEADER + (v6 ? IPV6_HEADER : IPV4_HEADER);
+
+	if (!v6 && !ipv4_checksum_ok(d))
+		return DROP_BAD_CHECKSUM;
+	if (!(r->flags & (udp ? RECEIVE_ACCEPT_UDP : RECEIVE_ACCEPT_IP)))
+		return DROP_WRONG_ENCAPSULATION;
+	if (!(r->flags & RECEIVE_HAS_REMOTE))
+		return DROP_NO_REMOTE;
+	if (!from_remote(d, r, v6) || (udp && r->remote_port && LOAD16(d + l4) != r->remote_port))
+		return DROP_WRONG_SOURCE;
+	return 0;
+}
+
+/* Where the packet ends by its own lengths, which may not lie; 0 when they do.
+ * Those of a super-frame are the business of whoever cuts it. */
+FORCE_INLINE __u32 packet_end(struct __sk_buff *skb, void *d, int v6, int udp)
+{
+	const __u32 l4 = ETH_HEADER + (v6 ? IPV6_HEADER : IPV4_HEADER);
+	__u32 end = v6 ? l4 + bpf_ntohs(LOAD16(d + ETH_HEADER + 4))
+		       : ETH_HEADER + bpf_ntohs(LOAD16(d + ETH_HEADER + 2));
+
+	if (skb->gso_size)
+		return skb->len;
+	if (end > skb->len)
+		return 0;
+	if (udp) {
+		__u32 udp_len = bpf_ntohs(LOAD16(d + l4 + 4));
+
+		if (l4 + udp_len > end || udp_len < UDP_HEADER + L2TP_UDP_HEADER)
+			return 0;
+		end = l4 + udp_len;
+	}
+	return end;
+}
+
+/* Why what follows the session id is not what the session wants; 0 when it is.
+ * An Ethernet header's length is there behind it, more than EXTRA_MAX. */
+FORCE_INLINE enum drop_reason refuse_header(struct __sk_buff *skb, const struct receive *r, __u32 base)
+{
+	void *d = DATA(skb);
+
+	if (d + base + EXTRA_MAX > DATA_END(skb))
+		return DROP_MALFORMED;
+	if (!cookie_ok(d + base, r))
+		return DROP_WRONG_COOKIE;
+	if (r->sublayer_len) {
+		__u64 at = base + (r->cookie_len & EXTRA_MAX);
+
+		OPAQUE(at);
+		at &= 0x7f;
+		if (d + at + 4 > DATA_END(skb))
+			return DROP_MALFORMED;
+		if (*(__u8 *)(d + at) & SUBLAYER_VCCV)
+			return DROP_VCCV;
+	}
+	return 0;
+}
+
+/* Takes an accepted packet apart: lengths, checksum, cookie, sublayer. */
+FORCE_INLINE int unwrap(struct __sk_buff *skb, void *d, const struct receive *r, int v6, int udp)
+{
+	const __u32 l4 = ETH_HEADER + (v6 ? IPV6_HEADER : IPV4_HEADER), base = base_len(v6, udp);
+	__u32 header = base + ((r->cookie_len + r->sublayer_len) & EXTRA_MAX);
+	__u32 end = packet_end(skb, d, v6, udp);
+	enum drop_reason why;
+
+	if (header + ETH_HEADER > end)
+		return DROP(r->slot, DROP_MALFORMED);
+	if (udp && !udp_checksum_ok(skb, LOAD16(d + l4 + 6), end - l4, v6))
+		return DROP(r->slot, DROP_BAD_CHECKSUM);
+	/* What lies behind the packet is padding of the outer Ethernet. */
+	if (skb->len > end && bpf_skb_change_tail(skb, end, 0))
+		return DROP(r->slot, DROP_NO_MEMORY);
+	if (pull(skb, header + ETH_HEADER))
+		return DROP(r->slot, DROP_NO_MEMORY);
+	why = refuse_header(skb, r, base);
+	if (why)
+		return DROP(r->slot, why);
+	return deliver(skb, r, header);
+}
+
 /* Decapsulates a packet of one family and encapsulation, constants both. */
 FORCE_INLINE int decapsulate_as(struct __sk_buff *skb, int v6, int udp)
 {
-	const __u32 l4 = ETH_HEADER + (v6 ? IPV6_HEADER : IPV4_HEADER);
-	const __u32 base = base_len(v6, udp);
-	__u32 end_of_packet, id, header;
+	const __u32 l4 = ETH_HEADER + (v6 ? IPV6_HEADER : IPV4_HEADER), base = base_len(v6, udp);
+	enum drop_reason why;
 	struct receive *r;
+	__u32 id;
 
 	if (pull(skb, base))
 		return TC_ACT_UNSPEC;
@@ -131,76 +225,22 @@ FORCE_INLINE int decapsulate_as(struct __sk_buff *skb, int v6, int udp)
 	 * section 4.1.2.1): not ours, and no session id follows. */
 	if (udp && (LOAD16(d + l4 + UDP_HEADER) & bpf_htons(L2TP_TYPE_AND_VERSION)) != bpf_htons(L2TP_DATA_VERSION_3))
 		return TC_ACT_UNSPEC;
-	id = bpf_ntohl(LOAD32(d + base - 4));
+	id = bpf_ntohl(LOAD32(d + base - L2TP_IP_HEADER));
 	/* Session id 0 over IP is a control message (RFC 3931 section 4.1.1.2). */
 	if (!id)
 		return TC_ACT_UNSPEC;
 	r = bpf_map_lookup_elem(&receives, &id);
 	if (!r)
 		return udp ? TC_ACT_UNSPEC : PASS_COUNTED(0, DROP_UNKNOWN_SESSION);
-	/* Not to our address or port: somebody else's packet with our number. */
-	if (!!(r->flags & RECEIVE_IPV6) != v6 || !to_us(d, r, v6))
+	if (!is_ours(d, r, v6, udp))
 		return TC_ACT_UNSPEC;
-	if (udp && LOAD16(d + l4 + 2) != r->local_port)
-		return TC_ACT_UNSPEC;
-
-	if (v6) {
-		end_of_packet = l4 + bpf_ntohs(LOAD16(d + ETH_HEADER + 4));
-	} else {
-		/* A fragment is no packet yet; the stack puts it together. */
-		if (LOAD16(d + ETH_HEADER + 6) & bpf_htons(0x3fff))
-			return PASS_COUNTED(r->slot, DROP_FRAGMENT);
-		if (!ipv4_checksum_ok(d))
-			return DROP(r->slot, DROP_BAD_CHECKSUM);
-		end_of_packet = ETH_HEADER + bpf_ntohs(LOAD16(d + ETH_HEADER + 2));
-	}
-	if (!(r->flags & (udp ? RECEIVE_ACCEPT_UDP : RECEIVE_ACCEPT_IP)))
-		return DROP(r->slot, DROP_WRONG_ENCAPSULATION);
-	if (!(r->flags & RECEIVE_HAS_REMOTE))
-		return DROP(r->slot, DROP_NO_REMOTE);
-	if (!from_remote(d, r, v6) || (udp && r->remote_port && LOAD16(d + l4) != r->remote_port))
-		return DROP(r->slot, DROP_WRONG_SOURCE);
-
-	/* The lengths of a super-frame are the business of whoever cuts it. */
-	if (skb->gso_size)
-		end_of_packet = skb->len;
-	if (end_of_packet > skb->len)
-		return DROP(r->slot, DROP_MALFORMED);
-	if (udp && !skb->gso_size) {
-		__u32 udp_len = bpf_ntohs(LOAD16(d + l4 + 4));
-
-		if (l4 + udp_len > end_of_packet || udp_len < UDP_HEADER + L2TP_UDP_HEADER)
-			return DROP(r->slot, DROP_MALFORMED);
-		end_of_packet = l4 + udp_len;
-	}
-	header = base + ((r->cookie_len + r->sublayer_len) & EXTRA_MAX);
-	if (header + ETH_HEADER > end_of_packet)
-		return DROP(r->slot, DROP_MALFORMED);
-	if (udp && !udp_checksum_ok(skb, LOAD16(d + l4 + 6), end_of_packet - l4, v6))
-		return DROP(r->slot, DROP_BAD_CHECKSUM);
-
-	/* What lies behind the packet is padding of the outer Ethernet. */
-	if (skb->len > end_of_packet && bpf_skb_change_tail(skb, end_of_packet, 0))
-		return DROP(r->slot, DROP_NO_MEMORY);
-	if (pull(skb, base + EXTRA_MAX + ETH_HEADER) && pull(skb, header + ETH_HEADER))
-		return DROP(r->slot, DROP_NO_MEMORY);
-	d = DATA(skb);
-	/* header + an Ethernet header are there, so that these never read too far:
-	 * EXTRA_MAX is at most ETH_HEADER. */
-	if (d + base + EXTRA_MAX > DATA_END(skb))
-		return DROP(r->slot, DROP_MALFORMED);
-	if (!cookie_ok(d + base, r))
-		return DROP(r->slot, DROP_WRONG_COOKIE);
-	if (r->sublayer_len) {
-		__u64 at = base + (r->cookie_len & 12);
-		OPAQUE(at);
-		at &= 0x7f;
-		if (d + at + 4 > DATA_END(skb))
-			return DROP(r->slot, DROP_MALFORMED);
-		if (*(__u8 *)(d + at) & SUBLAYER_VCCV)
-			return DROP(r->slot, DROP_VCCV);
-	}
-	return deliver(skb, r, header);
+	/* A fragment is no packet yet; the stack puts it together. */
+	if (!v6 && LOAD16(d + ETH_HEADER + 6) & bpf_htons(0x3fff))
+		return PASS_COUNTED(r->slot, DROP_FRAGMENT);
+	why = refuse(d, r, v6, udp);
+	if (why)
+		return DROP(r->slot, why);
+	return unwrap(skb, d, r, v6, udp);
 }
 
 /* Decapsulates what is ours; everything else goes on its way. */
