@@ -25,18 +25,25 @@ func nameKey(pseudowire string) (bpf.LongwireIdentityKey, error) {
 	return k, nil
 }
 
-// adoptSlots learns the slots of the pseudowires that the maps know.
+// adoptSlots learns the slots and session ids that the maps know.
 func (m *Maps) adoptSlots() error {
-	m.slots = map[string]uint32{}
+	m.slots, m.taken, m.sessions = map[string]uint32{}, map[uint32]bool{}, map[uint32]bool{}
 	err := each(m.objects.Identities, func(k bpf.LongwireIdentityKey, v bpf.LongwireIdentity) error {
 		name, _, _ := strings.Cut(string(k.Name[:]), "\x00")
-		m.slots[name] = v.Slot
+		m.remember(name, v)
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("read the identities map: %w", err)
 	}
 	return nil
+}
+
+// remember keeps at hand what the identities map says of a pseudowire.
+func (m *Maps) remember(name string, v bpf.LongwireIdentity) {
+	m.slots[name] = v.Slot
+	m.taken[v.Slot] = true
+	m.sessions[v.Session] = true
 }
 
 // names returns the pseudowires by slot.
@@ -64,15 +71,14 @@ func (m *Maps) slot(pseudowire string) (uint32, error) {
 	return slot, m.putIdentity(pseudowire, bpf.LongwireIdentity{Slot: slot})
 }
 
-// freeSlot finds a slot that no pseudowire has; 0 is for drops without one.
+// freeSlot finds a slot that no pseudowire has; 0 is for drops without one. It
+// begins where the last search ended, so that many in a row are cheap.
 func (m *Maps) freeSlot() (uint32, error) {
-	taken := make(map[uint32]bool, len(m.slots))
-	for _, slot := range m.slots {
-		taken[slot] = true
-	}
-	for slot := uint32(1); slot < m.objects.Counters.MaxEntries(); slot++ {
-		if !taken[slot] {
-			return slot, nil
+	slots := m.objects.Counters.MaxEntries()
+	for range slots - 1 {
+		m.lastSlot = m.lastSlot%(slots-1) + 1
+		if !m.taken[m.lastSlot] {
+			return m.lastSlot, nil
 		}
 	}
 	return 0, fmt.Errorf("find a counter slot: %w", dataplane.ErrCapacity)
@@ -86,7 +92,7 @@ func (m *Maps) putIdentity(pseudowire string, v bpf.LongwireIdentity) error {
 	if err := put(m.objects.Identities, key, v, "identity of "+pseudowire); err != nil {
 		return err
 	}
-	m.slots[pseudowire] = v.Slot
+	m.remember(pseudowire, v)
 	return nil
 }
 
@@ -110,9 +116,8 @@ func (m *Maps) Identity(pseudowire string, reserved func(dataplane.SessionID) bo
 		}
 	}
 	if v.Session == 0 || reserved(dataplane.SessionID(v.Session)) {
-		if v.Session, err = m.newSession(reserved); err != nil {
-			return dataplane.Identity{}, err
-		}
+		delete(m.sessions, v.Session)
+		v.Session = m.newSession(reserved)
 		// crypto/rand never fails on Linux: it would end the process first.
 		_, _ = rand.Read(v.Cookie[:])
 		known = false
@@ -128,23 +133,15 @@ func (m *Maps) Identity(pseudowire string, reserved func(dataplane.SessionID) bo
 
 // newSession draws a session id that nothing uses. Small numbers are left to
 // static sessions, which people write by hand.
-func (m *Maps) newSession(reserved func(dataplane.SessionID) bool) (uint32, error) {
-	taken := map[uint32]bool{}
-	err := each(m.objects.Identities, func(_ bpf.LongwireIdentityKey, v bpf.LongwireIdentity) error {
-		taken[v.Session] = true
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("read the identities map: %w", err)
-	}
+func (m *Maps) newSession(reserved func(dataplane.SessionID) bool) uint32 {
 	var b [4]byte
 	for {
 		_, _ = rand.Read(b[:])
 		id := binary.NativeEndian.Uint32(b[:])
 		var v bpf.LongwireReceive
-		inUse := m.objects.Receives.Lookup(id, &v) == nil
-		if id > 0xffff && !taken[id] && !inUse && !reserved(dataplane.SessionID(id)) {
-			return id, nil
+		inUse := m.sessions[id] || m.objects.Receives.Lookup(id, &v) == nil
+		if id > 0xffff && !inUse && !reserved(dataplane.SessionID(id)) {
+			return id
 		}
 	}
 }
@@ -162,6 +159,10 @@ func (m *Maps) Forget(pseudowire string) error {
 	if !ok {
 		return nil
 	}
+	var v bpf.LongwireIdentity
+	if err := m.objects.Identities.Lookup(key, &v); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("read the identity of %s: %w", pseudowire, err)
+	}
 	if err := m.clearCounters(slot); err != nil {
 		return err
 	}
@@ -169,5 +170,7 @@ func (m *Maps) Forget(pseudowire string) error {
 		return err
 	}
 	delete(m.slots, pseudowire)
+	delete(m.taken, slot)
+	delete(m.sessions, v.Session)
 	return nil
 }

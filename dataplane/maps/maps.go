@@ -50,9 +50,12 @@ type Maps struct {
 	objects       bpf.LongwireObjects
 	kernelContext bool
 
-	mu    sync.Mutex // guards the two below and identities on their way to the kernel
-	slots map[string]uint32
-	flows map[dataplane.Flow]uint32
+	mu       sync.Mutex // guards what is below, and identities on their way to the kernel
+	slots    map[string]uint32
+	taken    map[uint32]bool // slots
+	lastSlot uint32          // given out
+	sessions map[uint32]bool // of identities
+	flows    map[dataplane.Flow]uint32
 }
 
 // Open opens the maps pinned in a directory, or makes and pins them, and loads

@@ -2,6 +2,7 @@ package maps_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"path/filepath"
 	"testing"
@@ -177,4 +178,25 @@ func TestManyFlows(t *testing.T) {
 		must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, dataplane.NextHop{IfIndex: 1, MTU: 1500}))
 		must(t, m.Revoke(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}))
 	}
+}
+
+// TestManyPseudowires gives out all of the default capacity quickly enough for
+// a first start.
+func TestManyPseudowires(t *testing.T) {
+	m := open(t, lab.New(t).BPFFS(), maps.DefaultCapacity)
+	seen := map[dataplane.SessionID]bool{}
+	for i := range maps.DefaultCapacity - 1 {
+		id, err := m.Identity(fmt.Sprint(i), free)
+		must(t, err)
+		if seen[id.Session] {
+			t.Fatalf("session id %d twice", id.Session)
+		}
+		seen[id.Session] = true
+	}
+	if _, err := m.Identity("one too many", free); !errors.Is(err, dataplane.ErrCapacity) {
+		t.Errorf("beyond the capacity: %v", err)
+	}
+	must(t, m.Forget("4711"))
+	_, err := m.Identity("one too many", free)
+	must(t, err)
 }

@@ -1,7 +1,9 @@
 package tc
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -26,6 +28,26 @@ func ensureBPFFS(dir string) error {
 		return fmt.Errorf("mount a bpffs on %s: %w (CAP_SYS_ADMIN is needed; or run: mount -t bpf bpf %s)", bpffsRoot, err, bpffsRoot)
 	}
 	return nil
+}
+
+// lockDir makes the pin directory and takes it for this process alone; the
+// kernel gives it back when the process ends, however it ends.
+func lockDir(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create the pin directory: %w", err)
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the pin directory: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%w: %s is in use", ErrBusy, dir)
+		}
+		return nil, fmt.Errorf("lock the pin directory: %w", err)
+	}
+	return f, nil
 }
 
 // onBPFFS looks at dir, or at the closest parent that exists.

@@ -1,6 +1,7 @@
 package tc_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -221,6 +222,25 @@ func TestUninstall(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBusy keeps a second process away from the pins of the first, whatever
+// else the two do not share.
+func TestBusy(t *testing.T) {
+	top, ends := pair(t, lab.Options{}, tc.ModeAuto, carrier{})
+	err := top.PE1.Do(func() error {
+		if _, err := tc.Open(tc.Options{PinDir: ends[0].dir, Capacity: 64}); !errors.Is(err, tc.ErrBusy) {
+			return fmt.Errorf("opened twice: %w", err)
+		}
+		if err := tc.Uninstall(ends[0].dir); !errors.Is(err, tc.ErrBusy) {
+			return fmt.Errorf("uninstalled while open: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	reachable(t, top, "after both were refused")
 }
 
 // TestOldKernel carries IPv6 and UDP without sight of the skb, as before Linux

@@ -36,10 +36,14 @@ type Options struct {
 	NoKernelContext bool
 }
 
+// ErrBusy is returned when another process has the pin directory open.
+var ErrBusy = errors.New("another process manages this data plane")
+
 // Plane is the open data plane of the network namespace that Open ran in. What
 // it attached and pinned goes on forwarding after Close.
 type Plane struct {
 	*pinned.Maps
+	lock    *os.File
 	backend backend
 	other   backend // the mode not chosen, from which attachments are taken over
 }
@@ -81,13 +85,17 @@ func Open(o Options) (*Plane, error) {
 	if err := ensureBPFFS(o.PinDir); err != nil {
 		return nil, err
 	}
-	m, err := pinned.Open(pinned.Options{PinDir: o.PinDir, Capacity: o.Capacity, Log: o.Log, NoKernelContext: o.NoKernelContext})
+	lock, err := lockDir(o.PinDir)
 	if err != nil {
 		return nil, err
 	}
-	p := &Plane{Maps: m}
+	m, err := pinned.Open(pinned.Options{PinDir: o.PinDir, Capacity: o.Capacity, Log: o.Log, NoKernelContext: o.NoKernelContext})
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	p := &Plane{Maps: m, lock: lock}
 	if err := p.chooseBackend(o); err != nil {
-		return nil, errors.Join(err, m.Close())
+		return nil, errors.Join(err, m.Close(), lock.Close())
 	}
 	if _, err := p.ensureHelpers(); err != nil {
 		return nil, errors.Join(err, p.Close())
@@ -194,13 +202,21 @@ func comparePlaces(a, b place) int {
 
 // Close closes our handles; forwarding goes on.
 func (p *Plane) Close() error {
-	return errors.Join(p.backend.close(), p.other.close(), p.Maps.Close())
+	return errors.Join(p.backend.close(), p.other.close(), p.Maps.Close(), p.lock.Close())
 }
 
 // Uninstall takes away everything that Open and Attach made in this network
-// namespace and under pinDir. It succeeds when nothing is there.
+// namespace and under pinDir. It succeeds when nothing is there, and fails with
+// ErrBusy while another process has the directory open.
 func Uninstall(pinDir string) error {
 	var errs []error
+	if _, err := os.Stat(pinDir); err == nil {
+		lock, err := lockDir(pinDir)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = lock.Close() }()
+	}
 	for _, b := range []backend{newClsact(), newTCX(pinDir)} {
 		found, err := b.places()
 		errs = append(errs, err)

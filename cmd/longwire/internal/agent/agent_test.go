@@ -34,8 +34,8 @@ func TestSignalledLife(t *testing.T) {
 		if b.ready != 1 {
 			t.Errorf("ready %d times", b.ready)
 		}
-		if s := b.speaker(); !s.runs || s.early == 0 {
-			t.Errorf("the speaker runs: %v, with %d sets announced before", s.runs, s.early)
+		if runs, early := b.speaker().life(); !runs || early == 0 {
+			t.Errorf("the speaker runs: %v, with %d sets announced before", runs, early)
 		}
 		b.expect("at the start", "down", "no_remote", "")
 		b.announces("at the start", 1)
@@ -47,8 +47,8 @@ func TestSignalledLife(t *testing.T) {
 		if got := b.plane.State().Receive[555555].Remote; got != far1 {
 			t.Errorf("receives from %s", got)
 		}
-		if want := []dataplane.Flow{{Local: own, Remote: far1}}; !slices.Equal(b.resolver.flows, want) {
-			t.Errorf("flows %v, want %v", b.resolver.flows, want)
+		if want := []dataplane.Flow{{Local: own, Remote: far1}}; !slices.Equal(b.resolver.wanted(), want) {
+			t.Errorf("flows %v, want %v", b.resolver.wanted(), want)
 		}
 
 		b.send(withdrawal(peer1))
@@ -146,8 +146,8 @@ func TestInterfaceAppearsAndIsRecreated(t *testing.T) {
 		if _, old := state.Transmit[circuit]; old || state.Transmit[77].Session != learnedSession || state.Receive[555555].Circuit != 77 {
 			t.Errorf("after a new index: %+v", state)
 		}
-		if !b.promisc.on[circuit] || !b.promisc.on[77] {
-			t.Errorf("promiscuous: %v", b.promisc.on)
+		if on, _ := b.promisc.state(); !slices.Contains(on, 77) {
+			t.Errorf("promiscuous: %v", on)
 		}
 	})
 }

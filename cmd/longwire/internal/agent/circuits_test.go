@@ -15,28 +15,28 @@ import (
 func TestPromiscuousMode(t *testing.T) {
 	scene(t, staticConfig(), func(b *bench) {
 		file := filepath.Join(b.dir, circuitsFile)
-		if !b.promisc.on[circuit] || b.promisc.on[underlay] {
-			t.Errorf("promiscuous: %v", b.promisc.on)
+		on, calls := b.promisc.state()
+		if !slices.Equal(on, []int{circuit}) {
+			t.Errorf("promiscuous: %v", on)
 		}
 		if got := readCircuits(file); !slices.Equal(got, []string{"eth2"}) {
 			t.Errorf("remembered %v", got)
 		}
-		calls := b.promisc.n
 		b.links.carrier(false)
 		b.wait(time.Second)
-		if b.promisc.n != calls {
+		if _, n := b.promisc.state(); n != calls {
 			t.Error("set again without need")
 		}
 		b.wait(10 * fullPass)
-		if n := b.promisc.n - calls; n < 9 || n > 11 {
-			t.Errorf("set %d times in ten minutes", n)
+		if _, n := b.promisc.state(); n-calls < 9 || n-calls > 11 {
+			t.Errorf("set %d times in ten minutes", n-calls)
 		}
 
 		// Another configuration after a restart: the old circuit is put back.
 		b.cfg = edit(b.cfg, func(cfg *config.Config) { cfg.Pseudowires = nil })
 		b.restart()
-		if b.promisc.on[circuit] {
-			t.Error("the old circuit is still promiscuous")
+		if on, _ := b.promisc.state(); len(on) != 0 {
+			t.Errorf("still promiscuous: %v", on)
 		}
 		if got := readCircuits(file); len(got) != 0 {
 			t.Errorf("remembered %v", got)

@@ -93,6 +93,12 @@ func (r *fakeResolver) Want(flows []dataplane.Flow) {
 	r.flows = flows
 }
 
+func (r *fakeResolver) wanted() []dataplane.Flow {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.flows
+}
+
 func (r *fakeResolver) Resolved() map[dataplane.Flow]dataplane.NextHop { return nil }
 
 // fakeSpeaker delivers the events of a test and notes what is announced.
@@ -156,6 +162,20 @@ func (s *fakeSpeaker) set(change func(*fakeSpeaker)) {
 	change(s)
 }
 
+// life returns whether the speaker runs, and how many sets were announced before.
+func (s *fakeSpeaker) life() (runs bool, early int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.runs, s.early
+}
+
+// neighbors is how many the speaker is configured with.
+func (s *fakeSpeaker) neighbors() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.config.Neighbors)
+}
+
 // last is the set that is announced now.
 func (s *fakeSpeaker) last() []evpn.Advertisement {
 	s.mu.Lock()
@@ -182,6 +202,19 @@ func (p *promiscuous) set(ifindex int, on bool) error {
 		p.on[ifindex] = on
 	}
 	return p.err
+}
+
+// state returns the interfaces that are promiscuous and the number of calls.
+func (p *promiscuous) state() (on []int, calls int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for index, promiscuous := range p.on {
+		if promiscuous {
+			on = append(on, index)
+		}
+	}
+	slices.Sort(on)
+	return on, p.n
 }
 
 // fail makes every further call fail.

@@ -80,10 +80,10 @@ func TestCapabilities(t *testing.T) {
 		have string
 		want string
 	}{
-		{"cap_net_admin,cap_bpf=ep", ""},
-		{"cap_net_admin=ep", "CAP_BPF missing: run longwire as root, or give its service AmbientCapabilities=CAP_BPF"},
-		{"cap_bpf=ep cap_net_admin+p", "CAP_NET_ADMIN missing: run longwire as root, or give its service AmbientCapabilities=CAP_NET_ADMIN"},
-		{"=", "CAP_NET_ADMIN and CAP_BPF missing: run longwire as root, or give its service AmbientCapabilities=CAP_NET_ADMIN CAP_BPF"},
+		{"cap_net_admin,cap_bpf,cap_perfmon=ep", ""},
+		{"cap_net_admin,cap_perfmon=ep", "CAP_BPF missing: run longwire as root, or give its service AmbientCapabilities=CAP_BPF"},
+		{"cap_bpf,cap_perfmon=ep cap_net_admin+p", "CAP_NET_ADMIN missing: run longwire as root, or give its service AmbientCapabilities=CAP_NET_ADMIN"},
+		{"=", "CAP_NET_ADMIN and CAP_BPF and CAP_PERFMON missing: run longwire as root, or give its service AmbientCapabilities=CAP_NET_ADMIN CAP_BPF CAP_PERFMON"},
 	}
 	for _, tt := range tests {
 		set, err := cap.FromText(tt.have)

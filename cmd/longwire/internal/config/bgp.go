@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -104,6 +105,9 @@ func (r resolver) neighbor(raw *rawNeighbor, bgp *rawBGP, router Router, secret 
 	}
 	if n.Passive && bgp.Listen.text == "none" {
 		r.add(raw.Passive.place, fmt.Sprintf("conflicts with listen: none on line %d: nobody could connect", bgp.Listen.Line), "remove one of them")
+	}
+	if slices.Contains(router.Sources, n.Address) {
+		r.add(raw.Address.place, fmt.Sprintf("%s is our own address, given in router.source", n.Address), "give the neighbour's address")
 	}
 	n.Password = r.password(raw.PasswordFile, secret)
 	return n

@@ -98,7 +98,6 @@ type Pseudowire struct {
 	TTL           uint8
 	EVPN          *EVPN
 	Static        *Static
-	Line          int // of the file, for messages
 }
 
 // EVPN is the signalled side of a pseudowire (RFC 8214).
@@ -128,16 +127,6 @@ type Static struct {
 	LocalCookie   dataplane.Cookie // what we expect
 	RemoteCookie  dataplane.Cookie // what we send
 	RemotePort    uint16           // UDP destination port
-}
-
-// Pseudowire returns the pseudowire of that name.
-func (c *Config) Pseudowire(name string) (Pseudowire, bool) {
-	for _, pw := range c.Pseudowires {
-		if pw.Name == name {
-			return pw, true
-		}
-	}
-	return Pseudowire{}, false
 }
 
 // ReservedSessions returns the local session ids of static far ends, which no

@@ -111,6 +111,7 @@ func bgpFile(keys string) string {
 var bgpMistakes = []mistake{
 	{"neighbour without address", bgpFile("neighbors: [{asn: 1}]"), 2, "bgp.neighbors[0].address", "is missing"},
 	{"neighbour without asn", bgpFile("neighbors: [{address: 192.0.2.2}]"), 2, "bgp.neighbors[0].asn", "is missing"},
+	{"neighbour is ourselves", bgpFile("neighbors: [{address: 192.0.2.1, asn: 1}]"), 2, "bgp.neighbors[0].address", "our own address"},
 	{"neighbour twice", bgpFile("neighbors: [{address: 192.0.2.2, asn: 1},\n {address: 192.0.2.2, asn: 1}]"), 3, "bgp.neighbors[1].address", "already the neighbour on line 2"},
 	{"local address family", bgpFile("neighbors: [{address: 192.0.2.2, asn: 1, local_address: \"2001:db8::1\"}]"), 2, "bgp.neighbors[0].local_address", "not of the family"},
 	{"multihop iBGP", bgpFile("neighbors: [{address: 192.0.2.2, asn: 65000, multihop: 3}]"), 2, "bgp.neighbors[0].multihop", "is for eBGP"},

@@ -28,7 +28,6 @@ func (r resolver) pseudowire(raw *rawPseudowire, router Router) Pseudowire {
 		MTU:          uint16(r.number(raw.MTU, minMTU, maxMTU, 0)),
 		IgnoreMTU:    r.choice(raw.MTUCheck, "strict", "ignore") == "ignore",
 		TTL:          uint8(r.number(raw.TTL, 1, 255, defaultTTL)),
-		Line:         raw.Line,
 	}
 	if !raw.Name.present() {
 		r.missing(raw.place, "name", "give the pseudowire a name")

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -25,7 +26,24 @@ func (r *resolution) attachments() {
 	if len(r.plan.Attach.Underlays) == 0 && len(r.in.Config.Pseudowires) > 0 {
 		r.plan.Problems = append(r.plan.Problems, "there is no underlay interface: tunnel packets cannot arrive")
 	}
+	r.sources()
 	slices.Sort(r.plan.Problems)
+}
+
+// sources notes tunnel source addresses that no interface has: the far end's
+// packets have nowhere to arrive.
+func (r *resolution) sources() {
+	present := map[netip.Addr]bool{}
+	for _, link := range r.in.Links {
+		for _, a := range link.Addresses {
+			present[a] = true
+		}
+	}
+	for _, a := range r.in.Config.Router.Sources {
+		if !present[a] {
+			r.plan.Problems = append(r.plan.Problems, fmt.Sprintf("router.source %s is on no interface", a))
+		}
+	}
 }
 
 // underlays are the names of the interfaces where decapsulation listens. A

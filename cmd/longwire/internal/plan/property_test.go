@@ -116,7 +116,7 @@ func TestEveryTransmitIsOneFarEnd(t *testing.T) {
 		plan := Resolve(in)
 		owners := map[string]int{}
 		for circuit, tx := range plan.State.Transmit {
-			pw, ok := in.Config.Pseudowire(tx.Pseudowire)
+			pw, ok := configured(in, tx.Pseudowire)
 			if !ok || in.Links[pw.Interface].Index != circuit || tx.Circuit != circuit || !in.Links[pw.Interface].Up {
 				t.Fatalf("%+v is not on its circuit", tx)
 			}
@@ -128,11 +128,19 @@ func TestEveryTransmitIsOneFarEnd(t *testing.T) {
 			}
 		}
 		for id, rx := range plan.State.Receive {
-			if pw, _ := in.Config.Pseudowire(rx.Pseudowire); rx.Session != id || id == 0 || in.Links[pw.Interface].Index != rx.Circuit {
+			if pw, _ := configured(in, rx.Pseudowire); rx.Session != id || id == 0 || in.Links[pw.Interface].Index != rx.Circuit {
 				t.Fatalf("session %d: %+v", id, rx)
 			}
 		}
 	})
+}
+
+func configured(in Input, name string) (config.Pseudowire, bool) {
+	i := slices.IndexFunc(in.Config.Pseudowires, func(pw config.Pseudowire) bool { return pw.Name == name })
+	if i < 0 {
+		return config.Pseudowire{}, false
+	}
+	return in.Config.Pseudowires[i], true
 }
 
 // knownFarEnd says whether session, cookie and address come together from a
@@ -216,6 +224,43 @@ func TestPlanIsStable(t *testing.T) {
 		in.Actual, in.Clocks = first.State, first.Clocks
 		if d := cmp.Diff(first.State, Resolve(in).State, compare); d != "" {
 			t.Fatalf("the second pass differs (-first +second):\n%s", d)
+		}
+	})
+}
+
+// What is announced depends on our side only: two ends that each waited for the
+// other would wait for ever.
+func TestAnnouncementsNeverWait(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := drawInput(t)
+		with := Resolve(in).Advertise
+		in.Routes, in.Actual, in.Holding, in.Clocks = nil, dataplane.State{}, false, nil
+		if d := cmp.Diff(with, Resolve(in).Advertise, compare); d != "" {
+			t.Fatalf("with and without far ends (-with +without):\n%s", d)
+		}
+	})
+}
+
+// Two pseudowires that have nothing in common do not change each other's
+// entries.
+func TestPseudowiresAreIndependent(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := drawInput(t)
+		alone := in
+		other := staticPW()
+		other.Name, other.Interface, other.Static.LocalSession = "zz", "other", 9999
+		both := *in.Config
+		both.Pseudowires = append(slices.Clone(in.Config.Pseudowires), other)
+		in.Config = &both
+		in.Links["other"] = Link{Index: 77, MTU: 1500, Ethernet: true, Up: true}
+		got := Resolve(in)
+		if got.State.Transmit[77].Pseudowire != "zz" || got.State.Receive[9999].Pseudowire != "zz" {
+			t.Fatalf("the other pseudowire is missing: %+v", got.State)
+		}
+		delete(got.State.Transmit, 77)
+		delete(got.State.Receive, 9999)
+		if d := cmp.Diff(Resolve(alone).State, got.State, compare); d != "" {
+			t.Fatalf("beside another one (-alone +beside):\n%s", d)
 		}
 	})
 }

@@ -169,6 +169,71 @@ var udpRows = []row{
 	},
 }
 
+// keptUDP is what a restart finds of a far end over UDP.
+func keptUDP() dataplane.Transmit {
+	return with(wantTransmit(), func(tx *dataplane.Transmit) {
+		tx.Encapsulation, tx.LocalPort, tx.RemotePort = dataplane.EncapsulationUDP, 1701, 5000
+	})
+}
+
+var keptRows = []row{
+	{
+		name: "UDP goes on over UDP, from the configured port", pw: with(signalledPW(), useUDP, func(pw *config.Pseudowire) { pw.Port = 1702 }),
+		change: func(in *Input) { in.Holding, in.Actual = true, state(nil, keptUDP()) },
+		state: state(receives{with(wantReceive(), acceptUDP, func(r *dataplane.Receive) { r.LocalPort = 1702 })},
+			with(keptUDP(), func(tx *dataplane.Transmit) { tx.LocalPort = 1702 })),
+		ads: []evpn.Advertisement{with(wantAd(), func(ad *evpn.Advertisement) { ad.UDPPort = 1702 })},
+		status: Status{
+			State: StateStale, Reason: ReasonRestarting, Detail: "kept until the route comes again", Source: SourceSignalled, Remote: far1,
+			Encapsulation: dataplane.EncapsulationUDP, RemoteSession: 77777, LocalSession: 555555, MTU: 1500,
+		},
+	},
+	{
+		name: "UDP goes on over protocol 115 when it is configured now", pw: signalledPW(),
+		change: func(in *Input) { in.Holding, in.Actual = true, state(nil, keptUDP()) },
+		state:  state(receives{wantReceive()}, wantTransmit()),
+		ads:    []evpn.Advertisement{wantAd()},
+		status: Status{State: StateStale, Reason: ReasonRestarting, Detail: "kept until the route comes again", Source: SourceSignalled, Remote: far1, RemoteSession: 77777, LocalSession: 555555, MTU: 1500},
+	},
+	{
+		name: "not from another source address", pw: signalledPW(),
+		change: func(in *Input) {
+			in.Holding, in.Actual = true, state(nil, with(wantTransmit(), func(tx *dataplane.Transmit) { tx.Local = far2 }))
+		},
+		state:  state(receives{with(wantReceive(), noRemote)}),
+		ads:    []evpn.Advertisement{wantAd()},
+		status: Status{State: StateDown, Reason: ReasonNoRemote, Detail: "no route for service 102 with 65000:1", LocalSession: 555555, MTU: 1500},
+	},
+	{
+		name: "not of another pseudowire", pw: signalledPW(),
+		change: func(in *Input) {
+			in.Holding, in.Actual = true, state(nil, with(wantTransmit(), func(tx *dataplane.Transmit) { tx.Pseudowire = "b" }))
+		},
+		state:  state(receives{with(wantReceive(), noRemote)}),
+		ads:    []evpn.Advertisement{wantAd()},
+		status: Status{State: StateDown, Reason: ReasonNoRemote, Detail: "no route for service 102 with 65000:1", LocalSession: 555555, MTU: 1500},
+	},
+	{
+		name: "a blocked route ends what was kept", pw: signalledPW(),
+		change: func(in *Input) {
+			in.Holding, in.Actual = true, state(nil, wantTransmit())
+			in.Routes = []evpn.Route{with(route(), func(r *evpn.Route) { r.Tunnels = nil })}
+		},
+		state:  state(receives{with(wantReceive(), noRemote)}),
+		ads:    []evpn.Advertisement{wantAd()},
+		status: Status{State: StateBlocked, Reason: Reason(evpn.ReasonNoEncapsulation), Detail: "no usable L2TPv3 tunnel in the Tunnel Encapsulation attribute", LocalSession: 555555, MTU: 1500},
+	},
+	{
+		name: "the circuit is down: remembered, nothing sent", pw: signalledPW(),
+		change: func(in *Input) {
+			in.Holding, in.Clocks = true, map[string]Clock{"a": {Kept: wantTransmit()}}
+			in.Links["eth2"] = Link{Index: 3, MTU: 1500, Ethernet: true}
+		},
+		state:  state(receives{wantReceive()}),
+		status: Status{State: StateDown, Reason: ReasonInterfaceDown, Source: SourceSignalled, Remote: far1, RemoteSession: 77777, LocalSession: 555555, MTU: 1500},
+	},
+}
+
 var staticRows = []row{
 	{
 		name: "static only", pw: staticPW(),
@@ -292,7 +357,7 @@ var restartRows = []row{
 }
 
 func TestResolve(t *testing.T) {
-	groups := map[string][]row{"signalled": signalledRows, "udp": udpRows, "static": staticRows, "restart": restartRows}
+	groups := map[string][]row{"signalled": signalledRows, "udp": udpRows, "static": staticRows, "restart": restartRows, "kept": keptRows}
 	for group, rows := range groups {
 		for _, row := range rows {
 			t.Run(group+"/"+row.name, func(t *testing.T) {

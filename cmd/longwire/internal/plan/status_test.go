@@ -13,7 +13,7 @@ import (
 )
 
 func TestAttachments(t *testing.T) {
-	some := []netip.Addr{netip.MustParseAddr("198.51.100.1")}
+	some := []netip.Addr{own}
 	links := map[string]Link{
 		"lo": {Index: 1, Addresses: some}, "eth0": {Index: 2, Ethernet: true, Addresses: some}, "eth1": {Index: 9, Ethernet: true, Addresses: some},
 		"eth2": {Index: 3, Ethernet: true, Addresses: some}, "bare": {Index: 4, Ethernet: true}, "wg0": {Index: 8, Addresses: some}, "longwire0": {Index: 5, Ethernet: true, Addresses: some},
@@ -40,6 +40,12 @@ func TestAttachments(t *testing.T) {
 			diff(t, "problems", tt.problems, got.Problems)
 		})
 	}
+}
+
+func TestSourceOnNoInterface(t *testing.T) {
+	in := input(staticPW())
+	in.Config.Router.Sources = append(in.Config.Router.Sources, far2)
+	diff(t, "problems", []string{"router.source 192.0.2.8 is on no interface"}, Resolve(in).Problems)
 }
 
 func TestSettle(t *testing.T) {
