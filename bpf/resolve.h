@@ -22,6 +22,9 @@ FORCE_INLINE int resolve(struct __sk_buff *skb)
 	struct bpf_redir_neigh neigh = {};
 	__u32 slot = skb->mark;
 
+	/* The stack's own chatter on the helper pair. */
+	if (!slot)
+		return TC_ACT_SHOT;
 	if (skb->protocol == bpf_htons(ETHERTYPE_IPV4)) {
 		if (pull(skb, ETH_HEADER + IPV4_HEADER))
 			return DROP(slot, DROP_NO_MEMORY);
@@ -44,8 +47,7 @@ FORCE_INLINE int resolve(struct __sk_buff *skb)
 		copy_ipv6(fib.ipv6_src, d + ETH_HEADER + 8);
 		copy_ipv6(fib.ipv6_dst, d + ETH_HEADER + 24);
 	} else {
-		/* The stack's own chatter on the helper pair. */
-		return TC_ACT_SHOT;
+		return DROP(slot, DROP_UNSPECIFIED);
 	}
 
 	switch (bpf_fib_lookup(skb, &fib, sizeof(fib), 0)) {

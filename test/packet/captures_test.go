@@ -2,6 +2,7 @@ package packet
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"net/netip"
 	"os"
@@ -62,7 +63,7 @@ func fromKernel(t *testing.T, name string, f format) [][]byte {
 	var all [][]byte
 	for {
 		b, _, err := r.ReadPacketData()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return all
 		}
 		must(t, err)

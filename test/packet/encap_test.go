@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"github.com/google/go-cmp/cmp"
 
 	"longwire/dataplane"
@@ -214,5 +215,19 @@ func TestEncapSegment(t *testing.T) {
 				t.Errorf("verdict %d, mark %d (-want +got):\n%s", got.verdict, got.mark, diff)
 			}
 		})
+	}
+}
+
+// TestHelperChatter drops what the stack itself sends on the helper pair, such
+// as IPv6 multicast reports, and blames no pseudowire.
+func TestHelperChatter(t *testing.T) {
+	m := open(t, 64)
+	for name, prog := range map[string]*ebpf.Program{"segment": m.Programs().Segment, "resolve": m.Programs().ResolveNextHop} {
+		if got := run(t, prog, frame(86, 0x86dd), skb{}); got.verdict != shot {
+			t.Errorf("%s: verdict %d", name, got.verdict)
+		}
+	}
+	if diff := cmp.Diff(map[dataplane.Drop]uint64{}, dropsOf(t, m)); diff != "" {
+		t.Errorf("drops (-want +got):\n%s", diff)
 	}
 }
