@@ -57,6 +57,12 @@ func (t *Table) Withdraw(k Key) bool {
 	return ok
 }
 
+// Stale reports whether there is a route with key k, and it is stale.
+func (t *Table) Stale(k Key) bool {
+	r, ok := t.routes[k]
+	return ok && r.Stale()
+}
+
 // PeerDown marks the fresh routes of peer stale as of now.
 func (t *Table) PeerDown(peer netip.Addr, now time.Time) {
 	for _, r := range t.routes {

@@ -149,6 +149,25 @@ func TestTableRefresh(t *testing.T) {
 	}
 }
 
+func TestTableStale(t *testing.T) {
+	table, key := evpn.NewTable(), endpoint().Key
+	if table.Stale(key) {
+		t.Error("a route that is not there is stale")
+	}
+	table.Update(endpoint(), at(1))
+	if table.Stale(key) {
+		t.Error("a fresh route is stale")
+	}
+	table.PeerDown(key.Peer, at(2))
+	if !table.Stale(key) {
+		t.Error("the route of a lost peer is not stale")
+	}
+	table.Update(endpoint(), at(3))
+	if table.Stale(key) {
+		t.Error("a route that came again is stale")
+	}
+}
+
 func TestTablePrune(t *testing.T) {
 	table, a, b := twoPeers()
 	table.PeerDown(peerA, at(5))
@@ -161,89 +180,106 @@ func TestTablePrune(t *testing.T) {
 	}
 }
 
-// The table is a map by key with staleness: compare it with a plain model over
-// random operations, and check that Routes is sorted.
+// tableModel is a table as a plain map, next to the real one.
+type tableModel struct {
+	table  *evpn.Table
+	routes map[evpn.Key]evpn.Route
+	now    int
+}
+
+// change applies f to every route of the model; f returns false to delete it.
+func (m *tableModel) change(f func(*evpn.Route) bool) (deleted int) {
+	for k, r := range m.routes {
+		if f(&r) {
+			m.routes[k] = r
+		} else {
+			delete(m.routes, k)
+			deleted++
+		}
+	}
+	return deleted
+}
+
+func drawPeer(t *rapid.T) netip.Addr {
+	return rapid.SampledFrom([]netip.Addr{peerA, peerB}).Draw(t, "peer")
+}
+
+// Update draws a route and stores it.
+func (m *tableModel) Update(t *rapid.T) {
+	m.now++
+	ep := drawRoute(t).Endpoint
+	old, had := m.routes[ep.Key]
+	r := evpn.Route{Endpoint: ep, Since: at(m.now)}
+	r.Problem = evpn.Validate(ep)
+	same := had && cmp.Equal(old.Endpoint, r.Endpoint, compareAddresses, cmpopts.EquateEmpty())
+	if same {
+		r.Since = old.Since
+	}
+	if got, want := m.table.Update(ep, at(m.now)), !same || old.Stale(); got != want {
+		t.Fatalf("Update = %v, want %v", got, want)
+	}
+	m.routes[ep.Key] = r
+}
+
+// Withdraw draws a key, which may be absent, and removes it.
+func (m *tableModel) Withdraw(t *rapid.T) {
+	k := drawRoute(t).Key
+	_, had := m.routes[k]
+	if m.table.Withdraw(k) != had {
+		t.Fatalf("Withdraw disagrees, had %v", had)
+	}
+	delete(m.routes, k)
+}
+
+// Down loses one session or all.
+func (m *tableModel) Down(t *rapid.T) {
+	m.now++
+	peer, all := drawPeer(t), rapid.Bool().Draw(t, "all")
+	if all {
+		m.table.EngineDown(at(m.now))
+	} else {
+		m.table.PeerDown(peer, at(m.now))
+	}
+	m.change(func(r *evpn.Route) bool {
+		if (all || r.Peer == peer) && !r.Stale() {
+			r.StaleSince = at(m.now)
+		}
+		return true
+	})
+}
+
+// EndOfRIB removes the stale routes of a peer.
+func (m *tableModel) EndOfRIB(t *rapid.T) {
+	peer := drawPeer(t)
+	m.table.EndOfRIB(peer)
+	m.change(func(r *evpn.Route) bool { return r.Peer != peer || !r.Stale() })
+}
+
+// Prune removes what has been stale for long.
+func (m *tableModel) Prune(t *rapid.T) {
+	before := at(rapid.IntRange(0, m.now+1).Draw(t, "before"))
+	n := m.change(func(r *evpn.Route) bool { return !r.Stale() || !r.StaleSince.Before(before) })
+	if got := m.table.Prune(before); got != n {
+		t.Fatalf("Prune = %d, want %d", got, n)
+	}
+}
+
+// Check runs after every operation.
+func (m *tableModel) Check(t *rapid.T) {
+	got := map[evpn.Key]evpn.Route{}
+	for _, r := range m.table.Routes() {
+		got[r.Key] = r
+	}
+	if diff := cmp.Diff(m.routes, got, compareAddresses, cmpopts.EquateEmpty()); diff != "" {
+		t.Fatalf("table (-model +got):\n%s", diff)
+	}
+}
+
+// The table is a map by key with staleness.
 func TestTableModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		table, model := evpn.NewTable(), map[evpn.Key]evpn.Route{}
-		each := func(f func(evpn.Key, evpn.Route)) {
-			for k, r := range model {
-				f(k, r)
-			}
-		}
-		drawPeer := func() netip.Addr { return rapid.SampledFrom([]netip.Addr{peerA, peerB}).Draw(t, "peer") }
-		now := 0
-		t.Repeat(map[string]func(*rapid.T){
-			"update": func(t *rapid.T) {
-				now++
-				ep := drawRoute(t).Endpoint
-				old, had := model[ep.Key]
-				r := evpn.Route{Endpoint: ep, Since: at(now)}
-				r.Problem = evpn.Validate(ep)
-				same := had && cmp.Equal(old.Endpoint, r.Endpoint, compareAddresses, cmpopts.EquateEmpty())
-				if same {
-					r.Since = old.Since
-				}
-				if got, want := table.Update(ep, at(now)), !same || old.Stale(); got != want {
-					t.Fatalf("Update = %v, want %v", got, want)
-				}
-				model[ep.Key] = r
-			},
-			"withdraw": func(t *rapid.T) {
-				k := drawRoute(t).Key
-				_, had := model[k]
-				if table.Withdraw(k) != had {
-					t.Fatalf("Withdraw disagrees, had %v", had)
-				}
-				delete(model, k)
-			},
-			"down": func(t *rapid.T) {
-				now++
-				peer, all := drawPeer(), rapid.Bool().Draw(t, "all")
-				if all {
-					table.EngineDown(at(now))
-				} else {
-					table.PeerDown(peer, at(now))
-				}
-				each(func(k evpn.Key, r evpn.Route) {
-					if (all || k.Peer == peer) && !r.Stale() {
-						r.StaleSince = at(now)
-						model[k] = r
-					}
-				})
-			},
-			"end of rib": func(t *rapid.T) {
-				peer := drawPeer()
-				table.EndOfRIB(peer)
-				each(func(k evpn.Key, r evpn.Route) {
-					if k.Peer == peer && r.Stale() {
-						delete(model, k)
-					}
-				})
-			},
-			"prune": func(t *rapid.T) {
-				before := at(rapid.IntRange(0, now+1).Draw(t, "before"))
-				n := 0
-				each(func(k evpn.Key, r evpn.Route) {
-					if r.Stale() && r.StaleSince.Before(before) {
-						delete(model, k)
-						n++
-					}
-				})
-				if got := table.Prune(before); got != n {
-					t.Fatalf("Prune = %d, want %d", got, n)
-				}
-			},
-			"": func(t *rapid.T) {
-				got := map[evpn.Key]evpn.Route{}
-				for _, r := range table.Routes() {
-					got[r.Key] = r
-				}
-				if diff := cmp.Diff(model, got, compareAddresses, cmpopts.EquateEmpty()); diff != "" {
-					t.Fatalf("table (-model +got):\n%s", diff)
-				}
-			},
-		})
+		m := &tableModel{table: evpn.NewTable(), routes: map[evpn.Key]evpn.Route{}}
+		t.Repeat(rapid.StateMachineActions(m))
 	})
 }
 

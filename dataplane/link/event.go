@@ -131,9 +131,8 @@ func (e neighbourEvent) apply(r *Resolver) {
 		return
 	}
 	if n.usable() && e.now.usable() && n.mac == e.now.mac {
-		// It only ages, or was confirmed.
+		// It only ages, which the next round sees to, or was confirmed.
 		n.reach = e.now
-		r.nudge(n)
 		return
 	}
 	r.doubtNeighbour(n, false)

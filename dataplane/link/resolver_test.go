@@ -1,6 +1,7 @@
 package link
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -24,6 +25,7 @@ var families = map[string]dataplane.Flow{"IPv4": flow4, "IPv6": flow6}
 
 func TestColdNeighbour(t *testing.T) {
 	w := newWorld(t)
+	w.renew = never // not only in the next round
 	w.start(flow4, flow6)
 	for name, flow := range families {
 		w.awaitLease("resolve a cold neighbour over "+name, flow, w.hop("eth1", w.r1, 1500))
@@ -130,6 +132,7 @@ func TestChangedMAC(t *testing.T) {
 
 func TestOwnMACChanges(t *testing.T) {
 	w := newWorld(t)
+	w.renew = never // the kernel forgets its neighbours, and is made to ask at once
 	w.start(flow4)
 	w.awaitLease("old MAC address", flow4, w.hop("eth1", w.r1, 1500))
 	w.plane.Reset()
@@ -215,10 +218,29 @@ func TestLinkDownAndUp(t *testing.T) {
 				w.pe.Route("192.0.2.0/24", "10.1.0.254") // went with the link
 			}},
 		{"carrier", func(w *world) { w.r1.Down("eth0") }, func(w *world) { w.r1.Up("eth0") }},
-		{"neighbour flushed and the router deaf",
+		// The kernel hides the route and shows it again without a word.
+		{"carrier, and the route ignored without",
+			func(w *world) {
+				w.pe.Sysctl("net/ipv4/conf/all/ignore_routes_with_linkdown", "1")
+				w.r1.Down("eth0")
+			},
+			func(w *world) { w.r1.Up("eth0") }},
+		{"carrier, with a permanent neighbour",
+			func(w *world) {
+				w.pe.Run("ip", "neigh", "replace", "10.1.0.254", "lladdr", w.r1.MAC("eth0").String(), "dev", "eth1", "nud", "permanent")
+				w.r1.Down("eth0")
+			},
+			func(w *world) { w.r1.Up("eth0") }},
+		{"neighbour lost and the router deaf for a while",
 			func(w *world) {
 				w.r1.Sysctl("net/ipv4/conf/eth0/arp_ignore", "8")
 				w.pe.FlushNeighbours("eth1")
+				w.lab.Poll(patience, "the kernel gives up", func() error {
+					if got := w.pe.Run("ip", "neigh", "show", "10.1.0.254"); !strings.Contains(got, "FAILED") {
+						return errors.New(got)
+					}
+					return nil
+				})
 			},
 			func(w *world) { w.r1.Sysctl("net/ipv4/conf/eth0/arp_ignore", "0") }},
 	}
@@ -354,8 +376,9 @@ func TestResolverOverrun(t *testing.T) {
 	<-stuck
 	manyRoutes(w.lab, w.pe)
 	w.pe.Route("192.0.2.0/24", "10.2.0.254")
+	w.pe.MTU("eth2", 1400)
 	release()
-	w.awaitLease("the route changed unheard", flow4, w.hop("eth2", w.r2, 1500))
+	w.awaitLease("route and MTU changed unheard", flow4, w.hop("eth2", w.r2, 1400))
 	if !strings.Contains(w.log.String(), "notifications were lost") {
 		t.Error("no notifications were lost: this has tested nothing")
 	}
@@ -373,6 +396,58 @@ func TestResync(t *testing.T) {
 	w.r1.Run("ip", "route", "add", "192.0.2.0/24", "dev", "narrow")
 	_, _ = w.pe.Try("ping", "-c", "1", "-W", "1", "-M", "do", "-s", "1400", "192.0.2.9")
 	w.awaitLease("path MTU", flow4, w.hop("eth1", w.r1, 1280))
+}
+
+// TestDeafResolver checks that all changes are found now and then, although not
+// one is notified.
+func TestDeafResolver(t *testing.T) {
+	w := newWorld(t)
+	w.resync = time.Second
+	w.make()
+	w.resolver.events.close()
+	_ = w.pe.Do(func() (err error) {
+		w.resolver.events, err = openSocket()
+		return err
+	})
+	w.run(flow4)
+	w.awaitLease("before", flow4, w.hop("eth1", w.r1, 1500))
+	w.pe.MTU("eth1", 1400)
+	w.awaitLease("MTU", flow4, w.hop("eth1", w.r1, 1400))
+	w.pe.Run("ip", "neigh", "replace", "10.1.0.254", "lladdr", "02:00:00:00:02:54", "dev", "eth1", "nud", "permanent")
+	want := w.hop("eth1", w.r1, 1400)
+	want.Destination = [6]byte{2, 0, 0, 0, 2, 0x54}
+	w.awaitLease("neighbour", flow4, want)
+	w.pe.Route("192.0.2.0/24", "10.2.0.254")
+	w.awaitLease("route", flow4, w.hop("eth2", w.r2, 1500))
+}
+
+// TestDeadNeighbourIsAskedForSlowly checks the cost of a neighbour that never
+// answers, which the kernel here gives up on within 60 ms.
+func TestDeadNeighbourIsAskedForSlowly(t *testing.T) {
+	w := newWorld(t)
+	w.pe.Sysctl("net/ipv4/neigh/eth1/retrans_time_ms", "20")
+	w.r1.Sysctl("net/ipv4/conf/eth0/arp_ignore", "8")
+	sniffer := w.r1.Sniff("eth0")
+	w.start(flow4)
+	begin := time.Now()
+	count := func() int {
+		n := 0
+		for _, frame := range sniffer.Frames() {
+			if binary.BigEndian.Uint16(frame[12:]) == 0x0806 {
+				n++
+			}
+		}
+		return n
+	}
+	w.lab.Poll(patience, "it is asked for three times", func() error {
+		if n := count(); n < 7 { // three tries each time
+			return fmt.Errorf("%d requests", n)
+		}
+		return nil
+	})
+	if took := time.Since(begin); took < 1500*time.Millisecond {
+		t.Errorf("asked for three times within %v: that is too often", took)
+	}
 }
 
 // TestManyFlows checks that flows cost requests when something changes and not

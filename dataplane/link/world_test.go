@@ -33,6 +33,7 @@ type world struct {
 	r1, r2   *lab.Namespace
 	plane    *fake.Plane
 	resolver *Resolver
+	renew    time.Duration
 	resync   time.Duration
 	log      *logBuffer
 	stop     func() error
@@ -69,7 +70,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	l := lab.New(t)
 	w := &world{t: t, lab: l, pe: l.Namespace("pe"), r1: l.Namespace("r1"), r2: l.Namespace("r2"), plane: fake.New(),
-		resync: resyncInterval, log: &logBuffer{}}
+		renew: renewInterval, resync: resyncInterval, log: &logBuffer{}}
 	for i, r := range []*lab.Namespace{w.r1, w.r2} {
 		dev := fmt.Sprintf("eth%d", i+1)
 		l.Veth(w.pe, dev, r, "eth0", lab.DefaultMTU)
@@ -97,11 +98,21 @@ func (w *world) quicken(dev string) {
 // start runs a Resolver that wants some flows.
 func (w *world) start(flows ...dataplane.Flow) {
 	w.t.Helper()
+	w.make()
+	w.run(flows...)
+}
+
+// make makes the Resolver.
+func (w *world) make() {
 	_ = w.pe.Do(func() error {
 		w.resolver = NewResolver(w.plane, slog.New(slog.NewTextHandler(io.MultiWriter(w.log, w.t.Output()), nil)))
 		return nil
 	})
-	w.resolver.resync = w.resync
+	w.resolver.renew, w.resolver.resync = w.renew, w.resync
+}
+
+func (w *world) run(flows ...dataplane.Flow) {
+	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error, 1)
 	w.resolver.Want(flows)
@@ -120,6 +131,9 @@ func (w *world) start(flows ...dataplane.Flow) {
 		}
 	})
 }
+
+// never is an interval for tests that do without the Resolver's rounds.
+const never = time.Hour
 
 // hop returns the next hop over a device of the PE to a router.
 func (w *world) hop(dev string, router *lab.Namespace, mtu int) dataplane.NextHop {

@@ -46,7 +46,13 @@ type peerIn struct {
 	held   map[evpn.Key]bool // withdrawals in doubt
 	first  time.Time         // when the oldest of them came
 	last   time.Time         // when the newest of them came
-	end    *ribEnd           // an End-of-RIB that came before its session
+
+	// An End-of-RIB comes another way than the BMP messages and may overtake
+	// them. It waits here for its session, and then for the routes of which
+	// BMP has yet to tell.
+	end     *ribEnd
+	missing map[evpn.Key]bool // nil while it waits for the session
+	gone    map[evpn.Key]bool // withdrawn in a session whose end has not come
 }
 
 // routeIn is one route that GoBGP holds.
@@ -56,12 +62,16 @@ type routeIn struct {
 	told     bool      // reported since its session was last lost
 }
 
-// ribEnd is an End-of-RIB with what GoBGP held of the peer when it came.
+// ribEnd is an End-of-RIB with what GoBGP held of the peer soon after it came.
 type ribEnd struct {
 	peer   netip.Addr
 	since  time.Time // when the session came up, in whole seconds
-	routes []evpn.Endpoint
+	routes []evpn.Key
 }
+
+// maxGone bounds the memory of withdrawals that a peer without End-of-RIB can
+// fill.
+const maxGone = 1 << 16
 
 func newAdjIn() *adjIn { return &adjIn{peers: map[netip.Addr]*peerIn{}} }
 
@@ -88,12 +98,8 @@ func (a *adjIn) message(m wire.BMPMessage, now time.Time) []Event {
 		}
 		return p.update(m, now)
 	case wire.BMPPeerUp:
-		p.up, p.since = true, m.Time
-		events := []Event{{Kind: PeerUp, Peer: m.Peer}}
-		if p.end != nil && !p.since.Before(p.end.since) {
-			events = append(events, p.endOfRIB(*p.end)...)
-		}
-		return events
+		p.up, p.since, p.gone = true, m.Time, map[evpn.Key]bool{}
+		return append([]Event{{Kind: PeerUp, Peer: m.Peer}}, p.awaitEnd()...)
 	case wire.BMPPeerDown:
 		return p.down(m.Peer)
 	case wire.BMPStatistics, wire.BMPInitiation, wire.BMPTermination, wire.BMPRouteMirroring:
@@ -109,10 +115,11 @@ func (p *peerIn) update(m wire.BMPMessage, now time.Time) []Event {
 	}
 	for _, ep := range m.Update.Reach {
 		delete(p.held, ep.Key)
+		delete(p.missing, ep.Key)
 		p.routes[ep.Key] = &routeIn{endpoint: ep, received: m.Time, told: true}
 		events = append(events, updated(ep))
 	}
-	return events
+	return append(events, p.finishEnd()...)
 }
 
 // withdraw reports a withdrawal, holds it when it may be the end of the
@@ -120,6 +127,10 @@ func (p *peerIn) update(m wire.BMPMessage, now time.Time) []Event {
 func (p *peerIn) withdraw(k evpn.Key, received, now time.Time) []Event {
 	r, known := p.routes[k]
 	delete(p.routes, k)
+	delete(p.missing, k)
+	if p.gone != nil && len(p.gone) < maxGone {
+		p.gone[k] = true
+	}
 	switch {
 	case !known:
 	case !p.up && !r.told:
@@ -136,9 +147,12 @@ func (p *peerIn) withdraw(k evpn.Key, received, now time.Time) []Event {
 
 // down ends the session: what was held was its end, and GoBGP either keeps the
 // remaining routes as stale or withdraws them from now on. An End-of-RIB that
-// waits is of a later session and waits on.
+// still waits for its session is of a later one and waits on.
 func (p *peerIn) down(address netip.Addr) []Event {
-	p.up = false
+	p.up, p.gone = false, nil
+	if p.missing != nil {
+		p.end, p.missing = nil, nil
+	}
 	clear(p.held)
 	for _, r := range p.routes {
 		r.told = false
@@ -146,35 +160,46 @@ func (p *peerIn) down(address netip.Addr) []Event {
 	return []Event{{Kind: PeerDown, Peer: address}}
 }
 
-// endOfRIB applies an End-of-RIB. It comes another way than the BMP messages
-// and may overtake them: one that belongs to a session of which BMP has not
-// told yet waits for it.
+// endOfRIB takes an End-of-RIB.
 func (a *adjIn) endOfRIB(end ribEnd) []Event {
 	p := a.peer(end.peer)
-	if !p.up || p.since.Before(end.since) {
-		p.end = &end
-		return nil
-	}
-	return p.endOfRIB(end)
+	p.end, p.missing = &end, nil
+	return p.awaitEnd()
 }
 
-// endOfRIB reports every route that GoBGP holds and that was not reported in
-// this session, and then the end. A route that BMP has yet to tell of is
-// reported as it was listed.
-func (p *peerIn) endOfRIB(end ribEnd) []Event {
-	p.end = nil
+// awaitEnd finds out what an End-of-RIB has to wait for, once its session is up:
+// every route that GoBGP held and of which BMP has told neither the
+// announcement nor the withdrawal.
+func (p *peerIn) awaitEnd() []Event {
+	if p.end == nil || !p.up || p.since.Before(p.end.since) {
+		return nil
+	}
+	p.missing = map[evpn.Key]bool{}
+	for _, k := range p.end.routes {
+		if _, known := p.routes[k]; !known && !p.gone[k] {
+			p.missing[k] = true
+		}
+	}
+	return p.finishEnd()
+}
+
+// finishEnd reports an End-of-RIB when nothing is missing any more: first every
+// route that GoBGP holds and that was not reported in this session, then the
+// end.
+func (p *peerIn) finishEnd() []Event {
+	if p.missing == nil || len(p.missing) > 0 {
+		return nil
+	}
 	var events []Event
-	for _, ep := range end.routes {
-		r, known := p.routes[ep.Key]
-		switch {
-		case !known:
-			events = append(events, updated(ep))
-		case !r.told:
+	for _, k := range p.end.routes {
+		if r, known := p.routes[k]; known && !r.told {
 			r.told = true
 			events = append(events, updated(r.endpoint))
 		}
 	}
-	return append(events, Event{Kind: EndOfRIB, Peer: end.peer})
+	events = append(events, Event{Kind: EndOfRIB, Peer: p.end.peer})
+	p.end, p.missing, p.gone = nil, nil, nil
+	return events
 }
 
 // remove forgets a neighbour that was taken out of the configuration and

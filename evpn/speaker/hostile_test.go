@@ -144,6 +144,7 @@ func TestKillingRoutes(t *testing.T) {
 	for name, killer := range map[string]string{
 		"A-D route of length 0": "800e0b001946 04c0000203 00 0100",
 		"A-D route of length 2": "800e0d001946 04c0000203 00 01020000",
+		"SRv6 Prefix-SID":       reach("192.0.2.3", 300, "000030") + communities + "c02808 050005 00 630001 00",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -45,7 +45,7 @@ func (s *Speaker) syncPeers(ctx context.Context, e *engine) bool {
 		if want, ok := wanted[address]; held.foreign || ok && want == held {
 			continue
 		} else if err := s.removePeer(ctx, e, address, ok); err != nil {
-			s.note(address, err)
+			s.note(ctx, address, err)
 			done = false
 		}
 	}
@@ -54,7 +54,7 @@ func (s *Speaker) syncPeers(ctx context.Context, e *engine) bool {
 			continue
 		}
 		if _, err := e.api.AddPeer(ctx, &api.AddPeerRequest{Peer: want.peer()}); err != nil {
-			s.note(address, fmt.Errorf("set up: %w", err))
+			s.note(ctx, address, fmt.Errorf("set up: %w", err))
 			done = false
 			continue
 		}
@@ -78,7 +78,7 @@ func (s *Speaker) revive(ctx context.Context, e *engine, neighbor netip.Addr) {
 		return // it has moved on, or is kept down on purpose
 	}
 	if _, err := e.api.DeletePeer(ctx, &api.DeletePeerRequest{Address: neighbor.String()}); err != nil {
-		s.note(neighbor, fmt.Errorf("revive: %w", err))
+		s.note(ctx, neighbor, fmt.Errorf("revive: %w", err))
 		return
 	}
 	delete(e.peers, neighbor)

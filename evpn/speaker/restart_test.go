@@ -73,6 +73,27 @@ func TestWorkerKilled(t *testing.T) {
 	}
 }
 
+// A worker that hangs is as good as dead.
+func TestWorkerHangs(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t)
+	exchanged(t, a, b)
+	pid, mark := onlyWorker(t, a), a.mark()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	within(t, 40*time.Second, "the end of the hanging worker", func() error {
+		if a.count(mark, speaker.EngineUp) == 0 {
+			return errors.New(a.describe())
+		}
+		return nil
+	})
+	exchanged(t, a, b)
+	if now := onlyWorker(t, a); now == pid {
+		t.Error("it is the same worker")
+	}
+}
+
 // What changed while the worker was dead is right when it is back: on our side
 // an advertisement, on the peer's a route that is gone and one that is new.
 func TestChangesDuringRestart(t *testing.T) {
@@ -95,6 +116,7 @@ func TestPeerInGracefulRestart(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t)
 	exchanged(t, a, b)
+	b.waitEvent(t, 0, speaker.EndOfRIB)
 	mark := b.mark()
 	killWorker(t, a)
 	b.waitEvent(t, mark, speaker.PeerDown)
@@ -297,4 +319,49 @@ func TestWorkerDiesWithParent(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// Many routes at once, changed in the middle of their transfer and carried over
+// the death of either worker: none is lost, and none comes back from the dead.
+func TestManyRoutes(t *testing.T) {
+	t.Parallel()
+	const n = 3000
+	nodes := newLAN(t, 2)
+	var ads []evpn.Advertisement
+	for i := range n {
+		ads = append(ads, nodes[0].advertisement(evpn.ServiceID(1000+i)))
+	}
+	a := startPE(t, nodes[0], speaker.Config{Neighbors: []speaker.Neighbor{{Address: nodes[1].four, ASN: 65000}}}, ads...)
+	b := startPE(t, nodes[1], speaker.Config{Neighbors: []speaker.Neighbor{{Address: nodes[0].four, ASN: 65000}}})
+	waitFresh := func(want int) {
+		t.Helper()
+		eventually(t, fmt.Sprintf("%d fresh routes", want), func() error {
+			routes, fresh := b.routes(), 0
+			for _, r := range routes {
+				if !r.Stale() {
+					fresh++
+				}
+			}
+			if fresh != want || len(routes) != want {
+				return fmt.Errorf("%d fresh of %d", fresh, len(routes))
+			}
+			return nil
+		})
+	}
+	b.waitEvent(t, 0, speaker.RouteUpdate)
+	a.Announce(ads[:n/2])
+	b.waitEvent(t, 0, speaker.EndOfRIB)
+	waitFresh(n / 2)
+	a.Announce(ads)
+	waitFresh(n)
+	withdrawals := b.count(0, speaker.RouteWithdraw)
+	for _, p := range []*pe{b, a} {
+		mark := b.mark()
+		killWorker(t, p)
+		b.waitEvent(t, mark, speaker.EndOfRIB)
+		waitFresh(n)
+	}
+	if got := b.count(0, speaker.RouteWithdraw); got != withdrawals {
+		t.Errorf("%d routes were withdrawn by a restart", got-withdrawals)
+	}
 }

@@ -14,6 +14,11 @@ import (
 	"longwire/evpn/wire"
 )
 
+const (
+	guardInterval = 3 * time.Second
+	guardTimeout  = 10 * time.Second // more than GoBGP can be busy with honest routes
+)
+
 // serve runs an engine that is ready until something of it ends, and returns
 // when all its goroutines have.
 func (s *Speaker) serve(parent context.Context, e *engine) error {
@@ -37,12 +42,33 @@ func (s *Speaker) serve(parent context.Context, e *engine) error {
 				return ctx.Err()
 			}
 		})
+		group.Go(func() error { return e.guard(ctx) })
 	}
 	err := group.Wait()
 	if e.process != nil && parent.Err() == nil {
 		err = e.settle(err)
 	}
 	return err
+}
+
+// guard asks the worker for a sign of life again and again: bytes that do not
+// kill GoBGP might still catch it in a loop.
+func (e *engine) guard(ctx context.Context) error {
+	ticker := time.NewTicker(guardInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		request, cancel := context.WithTimeout(ctx, guardTimeout)
+		_, err := e.api.GetBgp(request, &api.GetBgpRequest{})
+		cancel()
+		if err != nil {
+			return fmt.Errorf("the BGP worker does not answer: %w", err)
+		}
+	}
 }
 
 // settle waits a moment for the death of the worker to become known when the
@@ -188,15 +214,17 @@ func (e *engine) readEnd(ctx context.Context, peer netip.Addr) (ribEnd, error) {
 		return ribEnd{}, err
 	}
 	end := ribEnd{peer: peer, since: session.GetTimers().GetState().GetUptime().AsTime()}
-	err = e.listPaths(ctx, api.TableType_ADJ_IN, peer.String(), func(p *api.Path) {
-		if ep, err := wire.DecodePath(peer, p.GetNlriBinary(), p.GetPattrsBinary()); err == nil {
-			end.routes = append(end.routes, ep)
-		} // another route type, or what BMP reports as malformed
+	// The table of all peers holds what BMP shows; the peer's own also has
+	// what GoBGP has rejected.
+	err = e.listPaths(ctx, func(p *api.Path) {
+		if p.GetNeighborIp() != peer.String() {
+			return
+		}
+		if ep, err := wire.DecodePath(peer, p.GetNlriBinary(), nil); err == nil {
+			end.routes = append(end.routes, ep.Key)
+		} // else another route type
 	})
 	if err != nil {
-		if _, gone := e.session(ctx, peer); errors.Is(gone, errNoSession) {
-			return ribEnd{}, gone
-		}
 		return ribEnd{}, fmt.Errorf("list the routes of %v: %w", peer, err)
 	}
 	return end, nil

@@ -200,8 +200,12 @@ func (s *Speaker) desired() ([]evpn.Advertisement, Config) {
 	return s.ads, s.config
 }
 
-// note records why a neighbour is not as it should be.
-func (s *Speaker) note(neighbor netip.Addr, err error) {
+// note records why a neighbour is not as it should be, unless that is because
+// the engine has ended.
+func (s *Speaker) note(ctx context.Context, neighbor netip.Addr, err error) {
+	if ctx.Err() != nil {
+		return
+	}
 	s.log.Warn("BGP neighbor", "neighbor", neighbor, "error", err)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -23,7 +23,7 @@ const pathBatch = 256
 func (s *Speaker) reconcile(ctx context.Context, e *engine) error {
 	for {
 		retry := time.Hour
-		if err := s.syncPaths(ctx, e); err != nil {
+		if err := s.syncPaths(ctx, e); err != nil && ctx.Err() == nil {
 			s.log.Warn("announcing routes", "error", err, "retry", retryDelay)
 			retry = retryDelay
 		}
@@ -67,7 +67,7 @@ func (s *Speaker) syncPaths(ctx context.Context, e *engine) error {
 // connection that added them.
 func (e *engine) readPaths(ctx context.Context, routerID netip.Addr) error {
 	held := map[string]heldPath{}
-	err := e.listPaths(ctx, api.TableType_GLOBAL, "", func(p *api.Path) {
+	err := e.listPaths(ctx, func(p *api.Path) {
 		ep, err := wire.DecodePath(netip.Addr{}, p.GetNlriBinary(), p.GetPattrsBinary())
 		if err == nil && ours(p, ep, routerID) {
 			held[string(p.GetNlriBinary())] = heldPath{p.GetNlriBinary(), ep}
@@ -146,11 +146,11 @@ func (e *engine) sendPaths(ctx context.Context, paths []*api.Path) error {
 	return err
 }
 
-// listPaths calls f for every EVPN path of a table, in its wire form: GoBGP's
-// own form loses the Layer 2 Attributes.
-func (e *engine) listPaths(ctx context.Context, table api.TableType, name string, f func(*api.Path)) error {
+// listPaths calls f for every EVPN path that GoBGP holds, in its wire form:
+// GoBGP's own form loses the Layer 2 Attributes.
+func (e *engine) listPaths(ctx context.Context, f func(*api.Path)) error {
 	stream, err := e.api.ListPath(ctx, &api.ListPathRequest{
-		TableType: table, Name: name, Family: evpnFamily, EnableOnlyBinary: true,
+		TableType: api.TableType_GLOBAL, Family: evpnFamily, EnableOnlyBinary: true,
 	})
 	if err != nil {
 		return err

@@ -91,17 +91,20 @@ func decodeBMP(b []byte) (m BMPMessage, err error) {
 	switch m.Kind {
 	case BMPInitiation:
 		m.SysName = readInformation(c.rest, bmpInfoSysName)
-	case BMPRouteMonitoring, BMPStatistics, BMPPeerDown, BMPPeerUp, BMPRouteMirroring:
+	case BMPRouteMonitoring:
+		if readPeerHeader(&m, &c); !c.short {
+			m.Update, err = DecodeUpdate(m.Peer, c.rest)
+		}
+	case BMPPeerDown:
 		readPeerHeader(&m, &c)
+		m.Reason = readPeerDown(c.rest)
+	case BMPPeerUp, BMPStatistics, BMPRouteMirroring:
+		readPeerHeader(&m, &c)
+	case BMPTermination:
+	default: // of a later BMP; passed on as it is
 	}
 	if c.short {
 		return m, malformed("BMP message of type %d with %d bytes is too short", m.Kind, len(b))
-	}
-	switch m.Kind {
-	case BMPRouteMonitoring:
-		m.Update, err = DecodeUpdate(m.Peer, c.rest)
-	case BMPPeerDown:
-		m.Reason = readPeerDown(c.rest)
 	}
 	return m, err
 }

@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/osrg/gobgp/v3/pkg/packet/bgp"
@@ -14,7 +15,8 @@ import (
 func throughGoBGP(t *testing.T, message []byte) []byte {
 	t.Helper()
 	m, err := bgp.ParseBGPMessage(message)
-	if e, ok := err.(*bgp.MessageError); err != nil && (!ok || e.ErrorHandling != bgp.ERROR_HANDLING_ATTRIBUTE_DISCARD) {
+	var e *bgp.MessageError
+	if err != nil && (!errors.As(err, &e) || e.ErrorHandling != bgp.ERROR_HANDLING_ATTRIBUTE_DISCARD) {
 		t.Fatalf("GoBGP does not deliver this: %v", err)
 	}
 	var attributes []bgp.PathAttributeInterface

@@ -147,7 +147,7 @@ func TestNextHopVerdicts(t *testing.T) {
 			value := append(append([]byte{0, 25, 70}, hop...), 0)
 			value = append(value, bytes(nlri101)...)
 			attribute := append([]byte{0x80, 14, byte(len(value))}, value...)
-			message := update(origin, string(hexOf(attribute)), communities, tunnel1001)
+			message := update(origin, hexOf(attribute), communities, tunnel1001)
 			u, err := wire.DecodeUpdate(peer, message)
 			if err != nil || len(u.Reach) != 1 {
 				t.Fatalf("%+v, %v", u, err)

@@ -77,15 +77,10 @@ func fieldName(key string) string {
 	return strings.ReplaceAll(strings.ToLower(key), " ", "_")
 }
 
-// fieldValue prints a value. GoBGP's own printers are run here on data of a
-// peer, so one that panics is named instead of ending the session's process.
-func fieldValue(v any) (s string) {
-	defer func() {
-		if p := recover(); p != nil {
-			s = fmt.Sprintf("%T that cannot be printed", v)
-		}
-	}()
-	s = fmt.Sprint(v)
+// fieldValue prints a value. It may be data of a peer in a type of GoBGP whose
+// printer panics; fmt catches that.
+func fieldValue(v any) string {
+	s := fmt.Sprint(v)
 	if len(s) > maxFieldLength {
 		s = s[:maxFieldLength] + "…"
 	}

@@ -37,6 +37,7 @@ const maxSocketPath = 107
 // graceful-restart time (RFC 4724).
 func Main(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bgp-worker", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // the error says it all
 	api := flags.String("api", "", "unix socket of the gRPC interface")
 	level := slog.LevelInfo
 	flags.TextVar(&level, "log", level, "debug, info, warn or error")

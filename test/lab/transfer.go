@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -50,7 +51,7 @@ func (l *Lab) Transfer(from, to *Namespace, addr netip.Addr, size int64, within 
 	if err != nil {
 		listener.Close()
 		far := <-arrived
-		return 0, fmt.Errorf("%s to %s: %w (the far end got %d bytes: %v)", from.Role, to.Role, err, far.size, far.err)
+		return 0, fmt.Errorf("%s to %s, %d bytes arrived: %w", from.Role, to.Role, far.size, errors.Join(err, far.err))
 	}
 	far := <-arrived
 	switch {

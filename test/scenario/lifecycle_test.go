@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -69,19 +71,35 @@ pseudowires:
 	}
 }
 
-// TestConfigExample shows that the printed example is a configuration.
-func TestConfigExample(t *testing.T) {
+// TestExamples shows that the printed example, and those of the manual, are
+// configurations.
+func TestExamples(t *testing.T) {
 	t.Parallel()
 	topo := lab.NewTopology(t, lab.Options{})
 	agent := topo.Agent(longwire, topo.PE1, lab.Config{})
-	example, err := agent.Longwire("config", "example")
+	printed, err := agent.Longwire("config", "example")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The password file that it names is not there.
-	example = strings.ReplaceAll(example, "password_file:", "# password_file:")
-	if _, err := agent.Longwire("config", "check", topo.Write("example.yaml", example)); err != nil {
-		t.Error(err)
+	examples := map[string]string{"longwire config example": printed}
+	block := regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	for _, page := range []string{"../../README.md", "../../docs/configuration.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := block.FindSubmatch(text)
+		if m == nil {
+			t.Fatalf("no example in %s", page)
+		}
+		examples[page] = string(m[1])
+	}
+	key := topo.Write("rr.key", "secret\n")
+	for name, example := range examples {
+		example = strings.ReplaceAll(example, "/etc/longwire/rr.key", key)
+		if _, err := agent.Longwire("config", "check", topo.Write("example.yaml", example)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

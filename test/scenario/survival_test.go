@@ -137,7 +137,7 @@ func TestRepair(t *testing.T) {
 		}},
 		{"pinned links deleted", "tcx", func(p *pair) {
 			for _, role := range []string{"encap", "decap"} {
-				pins, err := filepath.Glob(filepath.Join(p.agents[1].Pins, role+"-*"))
+				pins, err := filepath.Glob(filepath.Join(p.agents[1].Pins, "link-"+role+"-*"))
 				if err != nil || len(pins) == 0 {
 					p.t.Fatalf("no pins of %s: %v", role, err)
 				}

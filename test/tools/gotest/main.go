@@ -9,6 +9,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -39,7 +40,7 @@ func arguments(args []string) (failOnSkip bool, groups [][]string, err error) {
 		failOnSkip, args = true, args[1:]
 	}
 	if len(args) == 0 || args[0] != "--" {
-		return false, nil, fmt.Errorf("usage: gotest [-fail-on-skip] -- ARGUMENT... [-- ARGUMENT...]...")
+		return false, nil, errors.New("usage: gotest [-fail-on-skip] -- ARGUMENTS [-- ARGUMENTS]")
 	}
 	for _, arg := range args {
 		if arg == "--" {

@@ -96,6 +96,7 @@ type Agent struct {
 	circuits  circuits
 	known     map[string]bool         // pseudowires that may have an identity
 	awaited   map[netip.Addr]struct{} // peers whose End-of-RIB is still to come
+	returning returning               // peers whose stale routes may still come again
 	holdUntil time.Time               // when waiting for them ends; zero = not waiting
 	repairs   uint64
 
@@ -123,6 +124,7 @@ func New(cfg *config.Config, stateDir string, deps Deps) *Agent {
 		requests:   make(chan request),
 		circuits:   newCircuits(stateDir, deps.SetPromiscuous),
 		known:      map[string]bool{},
+		returning:  returning{},
 	}
 	a.view.Store(&view{})
 	return a

@@ -216,7 +216,33 @@ func TestPeerLossAndReturn(t *testing.T) {
 			}
 		}
 		b.send(of(speaker.EngineDown, netip.Addr{}), of(speaker.EngineUp, netip.Addr{}), of(speaker.EndOfRIB, peer1))
-		b.expect("End-of-RIB without the route", "down", "no_remote", "")
+		b.expect("End-of-RIB without the route", "stale", "peer_lost", "signalled")
+		b.wait(settleTime)
+		b.expect("settled without the route", "down", "no_remote", "")
+	})
+}
+
+// A reflector that restarts ends its RIB before its other clients are back, and
+// GoBGP then withdraws what it has not sent again: forwarding goes on, and the
+// route that comes a little later finds everything as it was.
+func TestReflectorReturnsBeforeItsClients(t *testing.T) {
+	scene(t, signalledConfig(), func(b *bench) {
+		b.send(of(speaker.PeerUp, peer1), route(peer1), of(speaker.EndOfRIB, peer1))
+		b.wait(settleTime)
+		b.plane.Reset()
+		b.send(of(speaker.PeerDown, peer1), of(speaker.PeerUp, peer1), of(speaker.EndOfRIB, peer1), withdrawal(peer1))
+		b.expect("back without the route", "stale", "peer_lost", "signalled")
+		b.sends("back without the route", learnedSession)
+		b.send(route(peer1))
+		b.wait(settleTime)
+		b.expect("the route came later", "up", "", "signalled")
+		for _, w := range b.plane.Writes() {
+			if !strings.HasPrefix(w, "identity") {
+				t.Errorf("the data plane was touched: %s", w)
+			}
+		}
+		b.send(withdrawal(peer1))
+		b.expect("really withdrawn", "down", "no_remote", "")
 	})
 }
 

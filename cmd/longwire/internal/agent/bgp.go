@@ -74,8 +74,8 @@ func (a *Agent) drain(event speaker.Event) {
 }
 
 // apply enters one event in the table. Nothing is deleted because a session or
-// the worker is lost; what is stale goes when the peer has sent everything again
-// or when its time is over.
+// the worker is lost; what is stale goes some time after the peer has sent
+// everything again, or when its time is over.
 func (a *Agent) apply(event speaker.Event, now time.Time) {
 	switch event.Kind {
 	case speaker.RouteUpdate:
@@ -83,18 +83,21 @@ func (a *Agent) apply(event speaker.Event, now time.Time) {
 			return
 		}
 	case speaker.RouteWithdraw:
-		if !a.table.Withdraw(event.Key) {
+		if a.returning.has(event.Peer) && a.table.Stale(event.Key) || !a.table.Withdraw(event.Key) {
 			return
 		}
 	case speaker.EndOfRIB:
-		a.table.EndOfRIB(event.Peer)
+		a.returning.complete(event.Peer, now)
 		a.complete(event.Peer)
 	case speaker.PeerDown:
+		a.returning.gone(event.Peer)
 		a.table.PeerDown(event.Peer, now)
 		a.deps.Log.Warn("BGP session lost", "neighbor", event.Peer)
 	case speaker.PeerUp:
+		a.returning.up(event.Peer)
 		a.deps.Log.Info("BGP session established", "neighbor", event.Peer)
 	case speaker.EngineDown:
+		clear(a.returning)
 		a.table.EngineDown(now)
 		a.deps.Log.Error("BGP worker lost; forwarding goes on", "stale_time", a.cfg.BGP.StaleTime)
 	case speaker.EngineUp:
@@ -146,10 +149,15 @@ func (a *Agent) lateNeighbors() []string {
 	return problems
 }
 
-// prune deletes routes that have been stale for too long. It returns those that
-// are left and when the next one is due; zero = never.
+// prune deletes routes that have been stale for too long, or that their peer
+// has not sent again. It returns those that are left and when the next one is
+// due; zero = never.
 func (a *Agent) prune(now time.Time) (routes []evpn.Route, next time.Time) {
 	stale := a.cfg.BGP.StaleTime
+	settled, next := a.returning.settle(now)
+	for _, peer := range settled {
+		a.table.EndOfRIB(peer)
+	}
 	if n := a.table.Prune(now.Add(-stale).Add(time.Nanosecond)); n > 0 {
 		a.deps.Log.Warn("deleted stale routes", "routes", n, "stale_time", stale)
 	}
