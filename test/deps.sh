@@ -8,7 +8,7 @@ network=(iproute2 iputils-ping iputils-arping util-linux)
 case "${1:-}" in
   demo) packages=("${network[@]}") ;;
   check) packages=("${network[@]}" ethtool tcpdump tshark) ;;
-  bench) packages=("${network[@]}" ethtool) ;;
+  bench) packages=("${network[@]}" ethtool iperf3) ;;
   generate) packages=(clang-19 llvm-19 libbpf-dev linux-libc-dev) ;;
   race) packages=(gcc libc6-dev) ;;
   lint) packages=() ;;
