@@ -130,7 +130,7 @@ func (e neighbourEvent) apply(r *Resolver) {
 	if !ok {
 		return
 	}
-	if n.usable() && e.now.usable() && n.mac == e.now.mac {
+	if n.usable() == e.now.usable() && n.mac == e.now.mac {
 		// It only ages, which the next round sees to, or was confirmed.
 		n.reach = e.now
 		return

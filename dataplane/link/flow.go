@@ -155,6 +155,22 @@ func (r *Resolver) nextHop(f *flow) (dataplane.NextHop, bool) {
 	return next, n.usable()
 }
 
+// attend looks after a neighbour that the kernel neglects. It reads the entry
+// first: not every change of state is notified, and useNeighbour must not meet
+// an entry that has become permanent.
+func (r *Resolver) attend(n *neighbour) {
+	if n.unread || !n.idle() {
+		return
+	}
+	now, err := findNeighbour(r.query, n.neighbourKey)
+	if err != nil {
+		r.log.Debug("look after a neighbour", "error", err)
+		return
+	}
+	neighbourEvent{n.neighbourKey, now}.apply(r)
+	r.nudge(n)
+}
+
 // nudge makes the kernel ask for the MAC address of a neighbour that it neglects.
 // Leased traffic goes past the kernel's neighbour table, so nothing else would
 // make it notice that a neighbour has a new MAC address or is gone.

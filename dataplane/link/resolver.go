@@ -199,7 +199,7 @@ func (r *Resolver) round() {
 		}
 	}
 	for _, n := range r.neighbours {
-		r.nudge(n)
+		r.attend(n)
 	}
 }
 

@@ -55,7 +55,10 @@ type Maps struct {
 	taken    map[uint32]bool // slots
 	lastSlot uint32          // given out
 	sessions map[uint32]bool // of identities
-	flows    map[dataplane.Flow]uint32
+
+	flows     map[dataplane.Flow]uint32
+	indexes   map[uint32]bool // of next hops that flows have
+	lastIndex uint32          // given out
 }
 
 // Open opens the maps pinned in a directory, or makes and pins them, and loads

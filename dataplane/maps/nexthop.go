@@ -16,11 +16,12 @@ const noNextHop = 0
 
 // adoptFlows learns which index each flow has.
 func (m *Maps) adoptFlows() error {
-	m.flows = map[dataplane.Flow]uint32{}
+	m.flows, m.indexes = map[dataplane.Flow]uint32{}, map[uint32]bool{}
 	err := each(m.objects.Transmits, func(circuit uint32, v bpf.LongwireTransmit) error {
 		t, err := decodeTransmit(circuit, v, "")
 		if v.NextHop != noNextHop {
 			m.flows[dataplane.Flow{Local: t.Local, Remote: t.Remote}] = v.NextHop
+			m.indexes[v.NextHop] = true
 		}
 		return err
 	})
@@ -47,19 +48,19 @@ func (m *Maps) nextHopIndex(f dataplane.Flow) uint32 {
 		i = m.freeIndex()
 	}
 	if i != noNextHop {
-		m.flows[f] = i
+		m.flows[f], m.indexes[i] = i, true
 	}
 	return i
 }
 
+// freeIndex finds an index that no flow has. It begins where the last search
+// ended, so that many in a row are cheap.
 func (m *Maps) freeIndex() uint32 {
-	taken := make(map[uint32]bool, len(m.flows))
-	for _, i := range m.flows {
-		taken[i] = true
-	}
-	for i := uint32(noNextHop + 1); i < m.objects.NextHops.MaxEntries(); i++ {
-		if !taken[i] {
-			return i
+	n := m.objects.NextHops.MaxEntries()
+	for range n - 1 {
+		m.lastIndex = m.lastIndex%(n-1) + 1
+		if !m.indexes[m.lastIndex] {
+			return m.lastIndex
 		}
 	}
 	return noNextHop
