@@ -47,9 +47,11 @@ func (m *Maps) nextHopIndex(f dataplane.Flow) uint32 {
 		}
 		i = m.freeIndex()
 	}
-	if i != noNextHop {
-		m.flows[f], m.indexes[i] = i, true
+	// The one that had this index before may still have a lease.
+	if i == noNextHop || m.writeNextHop(i, bpf.LongwireNextHop{}) != nil {
+		return noNextHop
 	}
+	m.flows[f], m.indexes[i] = i, true
 	return i
 }
 

@@ -3,6 +3,7 @@ package packet
 import (
 	"bytes"
 	"encoding/binary"
+	"net/netip"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -229,5 +230,23 @@ func TestHelperChatter(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[dataplane.Drop]uint64{}, dropsOf(t, m)); diff != "" {
 		t.Errorf("drops (-want +got):\n%s", diff)
+	}
+}
+
+// TestReusedNextHop lets no flow inherit the lease of another one that had its
+// place before.
+func TestReusedNextHop(t *testing.T) {
+	const capacity = 3 // two places, since the first is never leased
+	m := open(t, capacity)
+	must(t, m.SetHelpers(toSegment, toResolve))
+	f := format{name: "ipv4/ip"}
+	for i := range 4 * capacity {
+		tx := f.transmit(t)
+		tx.Remote = netip.AddrFrom4([4]byte{198, 51, 100, byte(i + 1)})
+		must(t, m.PutTransmit(tx))
+		if got := run(t, m.Programs().Encap, frame(100, 0x0800), skb{}); got.mark == 0 {
+			t.Fatalf("flow %d is sent to %x without a lease of its own", i, got.packet[:6])
+		}
+		must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, lease(1500)))
 	}
 }
