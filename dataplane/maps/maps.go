@@ -78,7 +78,7 @@ func Open(o Options) (*Maps, error) {
 	if err := m.load(o); err != nil {
 		return nil, err
 	}
-	if err := m.adopt(); err != nil {
+	if err := errors.Join(m.adopt(), m.pinPrograms(o.PinDir)); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
 	return m, nil
@@ -156,6 +156,32 @@ func (m *Maps) adopt() error {
 	return m.adoptFlows()
 }
 
+// programPrefix begins the names of pinned programs.
+const programPrefix = "prog-"
+
+// pinPrograms pins the programs, so that they can be looked at while no agent
+// runs, each in the place of an older one in one step.
+func (m *Maps) pinPrograms(dir string) error {
+	p := m.objects.LongwirePrograms
+	for name, prog := range map[string]*ebpf.Program{
+		bpf.LongwireProgEncap: p.Encap, bpf.LongwireProgDecap: p.Decap,
+		bpf.LongwireProgSegment: p.Segment, bpf.LongwireProgResolveNextHop: p.ResolveNextHop,
+	} {
+		path := filepath.Join(dir, programPrefix+name)
+		aside := path + "-new"
+		if err := os.Remove(aside); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("pin program %s: %w", name, err)
+		}
+		if err := prog.Pin(aside); err != nil {
+			return fmt.Errorf("pin program %s: %w", name, err)
+		}
+		if err := os.Rename(aside, path); err != nil {
+			return fmt.Errorf("pin program %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 // Close closes the handles. Pinned maps stay, and attached programs go on.
 func (m *Maps) Close() error { return m.objects.Close() }
 
@@ -171,13 +197,20 @@ func (m *Maps) SetHelpers(toSegment, toResolve int) error {
 	return nil
 }
 
-// Unpin removes the pinned maps from a directory; it succeeds when there are
-// none.
+// Unpin removes the pinned maps and programs from a directory; it succeeds when
+// there are none.
 func Unpin(dir string) error {
-	var errs []error
+	pins, err := filepath.Glob(filepath.Join(dir, programPrefix+"*"))
+	if err != nil {
+		return fmt.Errorf("list the pinned programs: %w", err)
+	}
 	for _, name := range pinnedMaps {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("unpin map %s: %w", name, err))
+		pins = append(pins, filepath.Join(dir, name))
+	}
+	var errs []error
+	for _, pin := range pins {
+		if err := os.Remove(pin); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("unpin: %w", err))
 		}
 	}
 	return errors.Join(errs...)

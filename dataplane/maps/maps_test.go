@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -199,4 +201,46 @@ func TestManyPseudowires(t *testing.T) {
 	must(t, m.Forget("4711"))
 	_, err := m.Identity("one too many", free)
 	must(t, err)
+}
+
+// TestPins leaves maps and programs behind for the next agent and for whoever
+// looks, replaces the programs, and takes all of it away again.
+func TestPins(t *testing.T) {
+	dir := filepath.Join(lab.New(t).BPFFS(), "pins")
+	want := []string{
+		"counters", "drops", "identities", "next_hops", "prog-decap", "prog-encap", "prog-resolve_next_hop", "prog-segment",
+		"receives", "settings", "transmits",
+	}
+	var before ebpf.ProgramID
+	for range 2 {
+		must(t, open(t, dir, 64).Close())
+		if diff := cmp.Diff(want, names(t, dir)); diff != "" {
+			t.Errorf("pins (-want +got):\n%s", diff)
+		}
+		prog, err := ebpf.LoadPinnedProgram(filepath.Join(dir, "prog-encap"), nil)
+		must(t, err)
+		info, err := prog.Info()
+		must(t, err)
+		if id, ok := info.ID(); !ok || id == before {
+			t.Errorf("pinned program %d is the one of before", id)
+		} else {
+			before = id
+		}
+		must(t, prog.Close())
+	}
+	must(t, maps.Unpin(dir))
+	if left := names(t, dir); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	var all []string
+	for _, e := range entries {
+		all = append(all, e.Name())
+	}
+	return all
 }
