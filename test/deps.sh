@@ -4,7 +4,7 @@
 # It changes nothing when all are there, and says what to install when it may not.
 set -euo pipefail
 
-network=(iproute2 iputils-ping iputils-arping util-linux)
+network=(iproute2 iputils-ping util-linux)
 case "${1:-}" in
   demo) packages=("${network[@]}") ;;
   check) packages=("${network[@]}" ethtool tcpdump tshark) ;;

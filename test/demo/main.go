@@ -21,7 +21,8 @@ func main() {
 	longwire := flag.String("longwire", "bin/longwire", "the longwire binary")
 	reflector := flag.String("reflector", "bin/rr", "the route reflector's binary")
 	flag.Parse()
-	os.Exit(run(*longwire, *reflector, os.Getenv("KEEP") != ""))
+	keep := os.Getenv("KEEP")
+	os.Exit(run(*longwire, *reflector, keep != "" && keep != "0"))
 }
 
 func run(longwire, reflector string, keep bool) int {

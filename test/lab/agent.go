@@ -30,7 +30,10 @@ type Agent struct {
 	// runtime directory, its control socket and its directory in a bpf file
 	// system.
 	File, Runtime, Socket, Pins string
-	daemon                      *Daemon
+	// Wrapper is a command, with its arguments, that starts the agent: setpriv,
+	// for example.
+	Wrapper []string
+	daemon  *Daemon
 }
 
 // Agent prepares an agent on a PE without starting it. The configuration's
@@ -60,7 +63,8 @@ func (a *Agent) Configure(config Config) {
 // Launch starts the agent and waits until its control socket answers.
 func (a *Agent) Launch() {
 	a.lab.tb.Helper()
-	a.daemon = a.Start("agent-"+a.Role, a.Binary, "agent", "-c", a.File)
+	argv := append(append([]string(nil), a.Wrapper...), a.Binary, "agent", "-c", a.File)
+	a.daemon = a.Start("agent-"+a.Role, argv...)
 	a.lab.Poll(15*time.Second, "agent of "+a.Role, func() error {
 		_, err := a.Show("pseudowires")
 		return errors.Join(err, a.daemon.Running())

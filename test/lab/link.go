@@ -3,7 +3,6 @@ package lab
 import (
 	"errors"
 	"net"
-	"net/netip"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -130,19 +129,6 @@ func (n *Namespace) FlushNeighbours(dev string) {
 			_ = n.handle.NeighDel(&neighbour)
 		}
 	}
-}
-
-// HasAddress says whether an address is on one of the namespace's devices.
-func (n *Namespace) HasAddress(addr netip.Addr) bool {
-	n.lab.tb.Helper()
-	addrs, err := n.handle.AddrList(nil, 0)
-	n.check(err, "list addresses")
-	for _, a := range addrs {
-		if got, ok := netip.AddrFromSlice(a.IP); ok && got.Unmap() == addr {
-			return true
-		}
-	}
-	return false
 }
 
 // Links lists the names of the namespace's devices.

@@ -25,12 +25,3 @@ func (n *Namespace) PingAll(addr netip.Addr, count int) error {
 	}
 	return nil
 }
-
-// Arping sends ARP requests for an IPv4 address out of a device until one is
-// answered or the time is over.
-func (n *Namespace) Arping(dev string, addr netip.Addr, within time.Duration) error {
-	return Await(within, func() error {
-		_, err := n.Try("arping", "-c", "1", "-w", "1", "-I", dev, addr.String())
-		return err
-	})
-}

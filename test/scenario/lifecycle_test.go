@@ -218,6 +218,32 @@ func TestMissingCapability(t *testing.T) {
 	}
 }
 
+// TestProductionCapabilities runs the agents with the capabilities that the
+// manual gives to a service, and with no other.
+func TestProductionCapabilities(t *testing.T) {
+	t.Parallel()
+	const capabilities = "-all,+net_admin,+bpf,+perfmon,+net_bind_service"
+	for _, attach := range []string{"tcx", "clsact"} {
+		t.Run(attach, func(t *testing.T) {
+			t.Parallel()
+			wires := []wire{{number: 0, signalled: true, cookie: 8}, {number: 1, signalled: true, cookie: 8, v6: true, udp: true}}
+			p := newPair(t, lab.Options{Circuits: len(wires)}, wires, byReflector)
+			p.configure(func(side int, c *lab.Config) {
+				c.Dataplane = &lab.Dataplane{Attach: attach}
+				p.agents[side].Wrapper = []string{"setpriv", "--bounding-set", capabilities, "--inh-caps", capabilities}
+			})
+			p.reflect()
+			p.launch()
+			for _, w := range wires {
+				p.pings(w)
+				if _, err := p.Transfer(p.CE1, p.CE2, lab.Host4(2, w.number), 5_000_000, 20*time.Second); err != nil {
+					t.Errorf("%v: %v", w, err)
+				}
+			}
+		})
+	}
+}
+
 // TestCapacity fills the maps: what is there goes on, the rest says why not.
 func TestCapacity(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,109 @@
+// Package deps tests test/deps.sh, which installs the packages that a make
+// target lacks, with stand-ins for the package manager.
+package deps
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// world is a directory of commands that stand for the system's.
+type world struct {
+	dir, log string
+}
+
+// newWorld makes the commands. installed lists the packages that are there,
+// user is what "id -u" prints, and failures is how many times apt-get install
+// fails before it works; -1 leaves apt-get out.
+func newWorld(t *testing.T, installed, user string, failures int) world {
+	t.Helper()
+	w := world{dir: t.TempDir()}
+	w.log = filepath.Join(w.dir, "log")
+	w.command(t, "go", "")
+	w.command(t, "id", "echo "+user)
+	w.command(t, "dpkg-query", `for p in `+installed+`; do [ "${!#}" = "$p" ] && printf installed && exit 0; done; exit 1`)
+	for _, name := range []string{"bash", "rm", "cat", "env"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(path, filepath.Join(w.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if failures >= 0 {
+		w.command(t, "apt-get", `echo "apt-get $*" >> `+w.log+`
+[ "$1" = install ] || exit 0
+left=`+strings.Repeat("x", failures)+`
+tries=$(cat `+w.dir+`/tries 2>/dev/null || true)
+[ "$tries" = "$left" ] && exit 0
+echo "x$tries" > `+w.dir+`/tries
+echo "E: no such package"; exit 100`)
+	}
+	return w
+}
+
+func (w world) command(t *testing.T, name, body string) {
+	t.Helper()
+	shell, err := exec.LookPath("bash")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(w.dir, name), []byte("#!"+shell+"\n"+body+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run runs the script in the world. It returns what apt-get was told, and what
+// the script said.
+func (w world) run(t *testing.T, target string) (apt, said string, err error) {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(w.dir, "bash"), "../../deps.sh", target)
+	cmd.Env = []string{"PATH=" + w.dir}
+	out, err := cmd.CombinedOutput()
+	log, logErr := os.ReadFile(w.log)
+	if logErr != nil && !os.IsNotExist(logErr) {
+		t.Fatal(logErr)
+	}
+	return string(log), string(out), err
+}
+
+func TestDeps(t *testing.T) {
+	const all = "iproute2 iputils-ping util-linux ethtool tcpdump tshark"
+	const install = "apt-get install -y -qq --no-install-recommends "
+	tests := []struct {
+		name, installed, user string
+		failures              int
+		target, apt, said     string
+		fails                 bool
+	}{
+		{name: "all there", installed: all, user: "1000", target: "check"},
+		{name: "two missing", installed: "iproute2 ethtool tshark iputils-ping", user: "0", target: "check",
+			apt: install + "util-linux tcpdump\n", said: "Installing util-linux tcpdump"},
+		{name: "lists too old", installed: "", user: "0", failures: 1, target: "race",
+			apt: install + "gcc libc6-dev\napt-get update -qq\n" + install + "gcc libc6-dev\n", said: "Installing"},
+		{name: "not to be had", installed: "", user: "0", failures: 9, target: "race", fails: true, said: "E: no such package",
+			apt: install + "gcc libc6-dev\napt-get update -qq\n" + install + "gcc libc6-dev\n"},
+		{name: "not root", installed: "", user: "1000", target: "race", fails: true, said: "as root: apt-get install gcc libc6-dev"},
+		{name: "no apt-get", installed: "", user: "0", failures: -1, target: "race", fails: true, said: "no apt-get"},
+		{name: "unknown target", installed: all, user: "0", target: "everything", fails: true, said: "usage:"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			apt, said, err := newWorld(t, tt.installed, tt.user, tt.failures).run(t, tt.target)
+			if (err != nil) != tt.fails {
+				t.Errorf("error %v, want one: %v", err, tt.fails)
+			}
+			if apt != tt.apt {
+				t.Errorf("apt-get was told\n%q, want\n%q", apt, tt.apt)
+			}
+			if !strings.Contains(said, tt.said) {
+				t.Errorf("said %q, want %q in it", said, tt.said)
+			}
+		})
+	}
+}
