@@ -118,9 +118,14 @@ func (m *Maps) loadWith(o Options, kernelContext, decapFlags bool) error {
 		}
 	}
 	for _, name := range pinnedMaps {
-		spec.Maps[name].Pinning = ebpf.PinByName
-		if name != bpf.LongwireMapSettings {
-			spec.Maps[name].MaxEntries = o.Capacity
+		m := spec.Maps[name]
+		m.Pinning = ebpf.PinByName
+		switch name {
+		case bpf.LongwireMapSettings:
+		case bpf.LongwireMapCounters, bpf.LongwireMapNextHops:
+			m.MaxEntries = o.Capacity + 1 // the first is nobody's
+		default:
+			m.MaxEntries = o.Capacity
 		}
 	}
 	err = spec.LoadAndAssign(&m.objects, &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: o.PinDir}})

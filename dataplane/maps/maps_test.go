@@ -114,11 +114,11 @@ func TestIdentity(t *testing.T) {
 func TestCapacity(t *testing.T) {
 	const capacity = 4
 	m := open(t, lab.New(t).BPFFS(), capacity)
-	// One slot is for drops that belong to nobody.
 	for i := 1; i < capacity; i++ {
 		must(t, m.PutReceive(receive(dataplane.SessionID(i), string(rune('a'+i)))))
 	}
-	if err := m.PutReceive(receive(100, "one too many")); !errors.Is(err, dataplane.ErrCapacity) {
+	must(t, m.PutTransmit(transmit(100, "the last")))
+	if err := m.PutTransmit(transmit(101, "one too many")); !errors.Is(err, dataplane.ErrCapacity) {
 		t.Errorf("a pseudowire too many: %v", err)
 	}
 	must(t, m.PutReceive(receive(101, "b"))) // a second session of one that has a slot
@@ -187,7 +187,7 @@ func TestManyFlows(t *testing.T) {
 func TestManyPseudowires(t *testing.T) {
 	m := open(t, lab.New(t).BPFFS(), maps.DefaultCapacity)
 	seen := map[dataplane.SessionID]bool{}
-	for i := range maps.DefaultCapacity - 1 {
+	for i := range maps.DefaultCapacity {
 		id, err := m.Identity(fmt.Sprint(i), free)
 		must(t, err)
 		if seen[id.Session] {

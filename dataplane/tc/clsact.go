@@ -102,8 +102,11 @@ func (c *clsact) places() ([]place, error) {
 func (c *clsact) detach(p place) error {
 	delete(c.served, p)
 	link, err := netlink.LinkByIndex(p.ifindex)
-	if err != nil {
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
 		return nil // an interface that is gone has no filter
+	}
+	if err != nil {
+		return fmt.Errorf("find interface %d: %w", p.ifindex, err)
 	}
 	filter, err := ourFilter(link, p.role)
 	if err != nil || filter == nil {

@@ -28,7 +28,7 @@ func main() {
 func run(longwire, reflector string, keep bool) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	s := &show{runner: &runner{ctx: ctx}, begin: time.Now()}
+	s := &show{runner: newRunner(ctx), begin: time.Now()}
 	for _, program := range []struct {
 		path string
 		into *string
@@ -69,7 +69,7 @@ func (s *show) end(keep, interrupted bool) int {
 		}
 		s.lookAround()
 	} else {
-		s.clean()
+		s.Clean()
 	}
 	switch {
 	case interrupted:

@@ -4,77 +4,24 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
-	"sync"
+
+	"longwire/test/lab"
 )
 
-// runner is to the demonstration what testing.T is to a test: it satisfies
-// lab.TB.
-type runner struct {
-	ctx      context.Context
-	mu       sync.Mutex
-	failed   bool
-	cleanups []func()
+// runner is a lab's runner that prints in colour.
+type runner struct{ *lab.Runner }
+
+func newRunner(ctx context.Context) *runner {
+	return &runner{lab.NewRunner(ctx, "demo", redWriter{})}
 }
 
-// Helper does nothing: there are no line numbers to improve.
-func (r *runner) Helper() {}
+// redWriter prints what the runner says, which is what went wrong.
+type redWriter struct{}
 
-// Name names the demonstration.
-func (r *runner) Name() string { return "demo" }
-
-// Context ends when the demonstration is interrupted.
-func (r *runner) Context() context.Context { return r.ctx }
-
-// Logf prints a remark.
-func (r *runner) Logf(format string, args ...any) {
-	fmt.Println(indent(fmt.Sprintf(format, args...)))
-}
-
-// Errorf prints an error and marks the demonstration as failed.
-func (r *runner) Errorf(format string, args ...any) {
-	r.mu.Lock()
-	r.failed = true
-	r.mu.Unlock()
-	fmt.Println(indent(paint(red, "FAILED: "+fmt.Sprintf(format, args...))))
-}
-
-// Fatalf is Errorf and ends the demonstration. It must be called from the
-// goroutine that plays it.
-func (r *runner) Fatalf(format string, args ...any) {
-	r.Errorf(format, args...)
-	runtime.Goexit()
-}
-
-// Failed says whether anything went wrong so far.
-func (r *runner) Failed() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.failed
-}
-
-// Cleanup registers a function for the end; the last one runs first.
-func (r *runner) Cleanup(f func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.cleanups = append(r.cleanups, f)
-}
-
-// clean runs the registered functions.
-func (r *runner) clean() {
-	for {
-		r.mu.Lock()
-		n := len(r.cleanups)
-		if n == 0 {
-			r.mu.Unlock()
-			return
-		}
-		f := r.cleanups[n-1]
-		r.cleanups = r.cleanups[:n-1]
-		r.mu.Unlock()
-		f()
-	}
+func (redWriter) Write(p []byte) (int, error) {
+	fmt.Println(paint(red, strings.TrimRight(string(p), "\n")))
+	return len(p), nil
 }
 
 // Colours of a terminal.

@@ -236,7 +236,7 @@ func TestHelperChatter(t *testing.T) {
 // TestReusedNextHop lets no flow inherit the lease of another one that had its
 // place before.
 func TestReusedNextHop(t *testing.T) {
-	const capacity = 3 // two places, since the first is never leased
+	const capacity = 2
 	m := open(t, capacity)
 	must(t, m.SetHelpers(toSegment, toResolve))
 	f := format{name: "ipv4/ip"}

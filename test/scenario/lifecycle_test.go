@@ -252,7 +252,7 @@ func TestCapacity(t *testing.T) {
 	p.configure(func(side int, c *lab.Config) {
 		if side == 1 {
 			// One place is for drops that belong to no pseudowire.
-			c.Dataplane = &lab.Dataplane{Capacity: 3}
+			c.Dataplane = &lab.Dataplane{Capacity: 2}
 		}
 	})
 	p.agents[1].Launch()
