@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// How programs are timed.
+//
+// BPF_PROG_TEST_RUN can repeat a program, but on one and the same packet:
+// encapsulation repeated wraps it ever deeper, and decapsulation works once.
+// Single shots avoid that, but each begins with caches that a system call has
+// cooled, and with 64 bytes of headroom, which an IPv6 header exceeds: that
+// times a reallocation which real packets, with 256 bytes, never see.
+//
+// So we take its other mode, live frames: the kernel receives as many frames as
+// asked for by the circuit of a working pseudowire, and its own statistics
+// (BPF_ENABLE_STATS) say how long each program has run and how often, on fresh
+// packets. The empty program of the object sits on the way of the same packets,
+// at the far end, and pays for the same clock reads and the same call; what it
+// takes is subtracted.
+//
+// The frames have finished checksums, like those of a network card: over UDP and
+// IPv6 every byte is summed on the way in and on the way out, which is the worst
+// case. Frames of local senders come with partial checksums and need less.
+
+// frameSizes are the lengths of frames in bytes.
+var frameSizes = []int{64, 512, 1450}
+
+// row is one program in one state: a line for each carrier.
+type row struct {
+	name    string
+	leased  bool
+	program func(*site) *ebpf.Program
+}
+
+var (
+	encapOf   = func(s *site) *ebpf.Program { return s.planes[0].Programs().Encap }
+	resolveOf = func(s *site) *ebpf.Program { return s.planes[0].Programs().ResolveNextHop }
+	decapOf   = func(s *site) *ebpf.Program { return s.planes[1].Programs().Decap }
+)
+
+// rows are the lines of the table.
+var rows = []row{
+	{"encap, leased next hop", true, encapOf},
+	{"encap, no lease", false, encapOf},
+	{"routing without a lease", false, resolveOf},
+	{"decap", true, decapOf},
+}
+
+// figure is one place in the table of programs.
+type figure struct {
+	row     string
+	carrier carrier
+	size    int
+}
+
+// timings are the samples of every figure, in nanoseconds per packet.
+type timings map[figure][]float64
+
+// measurePrograms times the programs and returns their table.
+func measurePrograms(w *world, g *generator, s scale) string {
+	stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
+	w.must(err, "count the run time of programs (Linux 5.8)")
+	// They cost something, which the measurements that follow must not pay.
+	defer closeQuietly(stats)
+	t := timings{}
+	for pass := range s.passes {
+		w.Logf("programs, pass %d of %d", pass+1, s.passes)
+		for _, at := range w.sites {
+			if at.carrier == nil {
+				continue
+			}
+			for _, size := range frameSizes {
+				w.must(t.sample(w.Context(), g, at, size, s.burst), "time the programs of "+at.name)
+			}
+		}
+	}
+	return t.table()
+}
+
+func closeQuietly(c io.Closer) { _ = c.Close() }
+
+// sample floods a site with frames of one size, with and without a lease.
+func (t timings) sample(ctx context.Context, g *generator, s *site, size int, length time.Duration) error {
+	for _, leased := range []bool{true, false} {
+		if err := s.lease(leased); err != nil {
+			return err
+		}
+		before, err := s.clocks(leased)
+		if err != nil {
+			return err
+		}
+		sent, _, err := g.flood(ctx, s, size, length)
+		if err != nil {
+			return err
+		}
+		after, err := s.clocks(leased)
+		if err != nil {
+			return err
+		}
+		empty, err := perPacket(before[emptyRow], after[emptyRow], sent)
+		if err != nil {
+			return fmt.Errorf("the empty program: %w", err)
+		}
+		for name := range before {
+			if name == emptyRow {
+				continue
+			}
+			ns, err := perPacket(before[name], after[name], sent)
+			if err != nil {
+				return fmt.Errorf("%s, %d bytes: %w", name, size, err)
+			}
+			at := figure{name, *s.carrier, size}
+			t[at] = append(t[at], ns-empty)
+		}
+	}
+	return s.lease(true)
+}
+
+// emptyRow is what is subtracted from the others; it is no line of the table.
+const emptyRow = "empty"
+
+// clock is what the kernel knows of a program.
+type clock struct {
+	runs uint64
+	took time.Duration
+}
+
+// clocks reads the statistics of the programs that work in a state.
+func (s *site) clocks(leased bool) (map[string]clock, error) {
+	programs := map[string]*ebpf.Program{emptyRow: s.empty}
+	for _, r := range rows {
+		if r.leased == leased {
+			programs[r.name] = r.program(s)
+		}
+	}
+	all := map[string]clock{}
+	for name, p := range programs {
+		stats, err := p.Stats()
+		if err != nil {
+			return nil, fmt.Errorf("read the statistics of %s: %w", name, err)
+		}
+		all[name] = clock{stats.RunCount, stats.Runtime}
+	}
+	return all, nil
+}
+
+// errFewRuns is returned when a program has not seen the packets that were sent:
+// they took another way, and its time would say nothing.
+var errFewRuns = errors.New("did not run for the packets")
+
+// perPacket returns the nanoseconds of one run. The program must have run for
+// nearly all packets that arrived; on a busy machine more are sent than arrive.
+func perPacket(before, after clock, packets uint64) (float64, error) {
+	runs := after.runs - before.runs
+	if packets == 0 || runs < packets/10*9 || runs > 2*packets {
+		return 0, fmt.Errorf("%w: %d runs, %d packets", errFewRuns, runs, packets)
+	}
+	return float64((after.took - before.took).Nanoseconds()) / float64(runs), nil
+}
+
+// table renders the medians.
+func (t timings) table() string {
+	header := []string{"", "carrier"}
+	for _, size := range frameSizes {
+		header = append(header, fmt.Sprintf("%d bytes", size), "min–max")
+	}
+	lines := [][]string{{"Programs alone, ns/packet above the empty program, cookie of 8 bytes"}, header}
+	for _, r := range rows {
+		for _, c := range carriers {
+			line := []string{r.name, c.String()}
+			for _, size := range frameSizes {
+				line = append(line, cells(summarise(t[figure{r.name, c, size}]), 0)...)
+			}
+			lines = append(lines, line)
+		}
+	}
+	return align(lines)
+}

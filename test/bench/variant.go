@@ -1,0 +1,135 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strconv"
+
+	"github.com/cilium/ebpf/asm"
+
+	"longwire/dataplane"
+	"longwire/dataplane/tc"
+	"longwire/test/lab"
+)
+
+// variant is one way to join two circuits across an underlay.
+type variant struct {
+	name  string
+	short string // for names of namespaces
+	join  func(*world, *site) error
+}
+
+// The variants that the others are compared with.
+const (
+	nameRedirect = "bare redirect"
+	nameVXLAN    = "VXLAN + bridge"
+)
+
+// variants returns all of them, in the order of the tables.
+func variants() []variant {
+	all := []variant{
+		{nameRedirect, "rd", joinByRedirect},
+		{nameVXLAN, "vx", joinByVXLAN},
+	}
+	for i, c := range carriers {
+		all = append(all, variant{"Longwire " + c.String(), "lw" + strconv.Itoa(i), joinByLongwire(c, true)})
+	}
+	return append(all, variant{"Longwire ipv4/ip, no lease", "lwn", joinByLongwire(carriers[0], false)})
+}
+
+// joinByRedirect moves frames from circuit to underlay and back as they are:
+// what any program on these hooks costs at the least.
+func joinByRedirect(w *world, s *site) error {
+	for _, pe := range s.pe {
+		circuit, uplink := pe.Index(lab.Circuit(0)), pe.Index(lab.Uplink)
+		for from, to := range map[int]int{circuit: uplink, uplink: circuit} {
+			prog, err := w.classifier(asm.Instructions{
+				asm.Mov.Imm(asm.R1, int32(to)), asm.Mov.Imm(asm.R2, 0), asm.FnRedirect.Call(), asm.Return(),
+			})
+			if err != nil {
+				return err
+			}
+			if err := w.attach(pe, from, prog, first); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// joinByVXLAN is the kernel's own way: a bridge of the circuit and a tunnel, all
+// as it is by default. That includes GRO on the tunnel's device, which puts
+// segments that were cut for the underlay together again; nothing does so for a
+// bare redirect.
+func joinByVXLAN(w *world, s *site) error {
+	for end, pe := range s.pe {
+		for _, argv := range [][]string{
+			{"ip", "link", "add", "vx0", "type", "vxlan", "id", "42", "dstport", "4789",
+				"local", underlay4(end).String(), "remote", underlay4(1 - end).String()},
+			{"ip", "link", "add", "br0", "type", "bridge"},
+			{"ip", "link", "set", "vx0", "master", "br0"},
+			{"ip", "link", "set", lab.Circuit(0), "master", "br0"},
+			{"ip", "link", "set", "vx0", "up"},
+			{"ip", "link", "set", "br0", "up"},
+		} {
+			if _, err := pe.Try(argv...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// joinByLongwire opens our data plane on both PEs. With a lease the next hops
+// are kept as the agent keeps them; without, as when it is dead.
+func joinByLongwire(c carrier, leased bool) func(*world, *site) error {
+	return func(w *world, s *site) error {
+		sessions := [2]session{{c, 1001, underlay4(0), underlay4(1)}, {c, 1002, underlay4(1), underlay4(0)}}
+		if c.v6 {
+			sessions = [2]session{{c, 1001, underlay6(0), underlay6(1)}, {c, 1002, underlay6(1), underlay6(0)}}
+		}
+		for end, pe := range s.pe {
+			p, err := w.openPlane(pe)
+			if err != nil {
+				return err
+			}
+			s.planes[end] = p
+			circuit := pe.Index(lab.Circuit(0))
+			if err := sessions[end].transmit(p, circuit); err != nil {
+				return err
+			}
+			if err := sessions[1-end].receive(p, circuit); err != nil {
+				return err
+			}
+		}
+		if !leased {
+			return nil
+		}
+		s.carrier = &c
+		for end, p := range s.planes {
+			nh := dataplane.NextHop{IfIndex: s.pe[end].Index(lab.Uplink), MTU: lab.UnderlayMTU}
+			copy(nh.Source[:], s.pe[end].MAC(lab.Uplink))
+			copy(nh.Destination[:], s.pe[1-end].MAC(lab.Uplink))
+			s.leases = append(s.leases, w.keepLeased(p, sessions[end].flow(), nh))
+		}
+		return s.lease(true)
+	}
+}
+
+// openPlane opens a data plane in a namespace and attaches its programs.
+func (w *world) openPlane(pe *lab.Namespace) (*tc.Plane, error) {
+	dir := filepath.Join(w.lab.BPFFS(), pe.Role)
+	circuit, uplink := pe.Index(lab.Circuit(0)), pe.Index(lab.Uplink)
+	var p *tc.Plane
+	err := pe.Do(func() (err error) {
+		if p, err = tc.Open(tc.Options{PinDir: dir, Capacity: 64}); err != nil {
+			return err
+		}
+		w.Cleanup(func() { _ = p.Close() })
+		if _, failed := p.Attach(dataplane.Attachments{Circuits: []int{circuit}, Underlays: []int{uplink}}); len(failed) > 0 {
+			return fmt.Errorf("attach: %v", failed)
+		}
+		return nil
+	})
+	return p, err
+}
