@@ -38,7 +38,7 @@ func Meanings() []Meaning {
 		{ReasonPeerLost, StateStale, "the BGP session that brought the route is lost; forwarding goes on for bgp.stale_time"},
 		{ReasonRestarting, StateStale, "kept from before the agent's restart until the route comes again"},
 		{ReasonCapacity, StateBlocked, "the session maps are full; raise dataplane.capacity"},
-		{ReasonPermission, StateBlocked, "the kernel refused it; the agent needs CAP_NET_ADMIN and CAP_BPF"},
+		{ReasonPermission, StateBlocked, "the kernel refused it; the agent needs CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON"},
 		{ReasonProgramFailed, StateBlocked, "the kernel refused it for the cause in the detail"},
 		{ReasonConflict, StateBlocked, "another pseudowire has the session id or the circuit"},
 		{Reason(evpn.ReasonBadNextHop), StateBlocked, "the route's next hop is absent, no unicast address or our own"},
