@@ -36,7 +36,7 @@ demo: build ## Show two sites joined across a routed network, in under a minute 
 check: ## Run every test: unit, golden bytes, fuzz seeds, packet tables, end to end (root).
 	./test/deps.sh check
 	$(GO) vet ./...
-	$(GO) run ./test/tools/gotest $(FAIL_ON_SKIP) -- $(UNIT_TESTS) -- -timeout 20m $(NETWORK_TESTS)
+	$(GO) run ./test/tools/gotest $(FAIL_ON_SKIP) -- -count=1 $(UNIT_TESTS) -- -count=1 -timeout 20m $(NETWORK_TESTS)
 
 .PHONY: race
 race: ## Run the tests of our own code again under the race detector.
