@@ -10,7 +10,7 @@ case "${1:-}" in
   check) packages=("${network[@]}" ethtool tcpdump tshark) ;;
   bench) packages=("${network[@]}" ethtool iperf3) ;;
   generate) packages=(clang-19 llvm-19 libbpf-dev linux-libc-dev) ;;
-  race) packages=(gcc libc6-dev) ;;
+  race) packages=("${network[@]}" ethtool tcpdump tshark gcc libc6-dev) ;;
   lint) packages=() ;;
   *) echo "usage: $0 demo|check|race|generate|lint|bench" >&2; exit 2 ;;
 esac
