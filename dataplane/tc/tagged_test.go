@@ -90,13 +90,38 @@ func TestTaggedTransfer(t *testing.T) {
 					if err := top.CE1.Ping(lab.Host4(2, 0), 56, 2*time.Second); err != nil {
 						t.Error(err)
 					}
+					capture := top.P.Capture("pe2", "", "-s", "2048", "-B", "100000")
 					for _, to := range []netip.Addr{lab.Host4(2, 0), lab.Host6(2, 0)} {
 						if _, err := top.Transfer(top.CE1, top.CE2, to, 16<<20, 3*time.Second); err != nil {
 							t.Error(err)
 						}
 					}
+					if missed := capture.Stop(); missed > 0 {
+						t.Errorf("the capture missed %d packets", missed)
+					}
+					if off {
+						checkWire(t, capture, c)
+					}
 				})
 			}
 		}
+	}
+}
+
+// checkWire reads what the router sent to PE 2: every length and checksum must
+// be right, since nothing on the way will put it right any more.
+func checkWire(t *testing.T, capture *lab.Capture, c carrier) {
+	t.Helper()
+	tunnel := lab.Tunnel{Source: lab.PE1Source4, Destination: lab.PE2Source4, UDP: c.udp, Session: 1001, Cookie: "0202030405060708"}
+	if c.v6 {
+		tunnel.Source, tunnel.Destination = lab.PE1Source6, lab.PE2Source6
+	}
+	wire, err := lab.CheckWire(capture, tunnel)
+	if err != nil {
+		t.Error(err)
+	}
+	// Twice 16 MiB in segments of less than 1400 bytes.
+	if wire.Packets < 2*(16<<20)/1400 || wire.Largest > lab.UnderlayMTU+14 {
+		t.Errorf("on the wire: %+v", wire)
 	}
 }
