@@ -6,8 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -35,26 +33,8 @@ type world struct {
 	resolver *Resolver
 	renew    time.Duration
 	resync   time.Duration
-	log      *logBuffer
+	log      *lab.LogBuffer
 	stop     func() error
-}
-
-// logBuffer is a log that a test reads while others write.
-type logBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 var (
@@ -70,7 +50,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	l := lab.New(t)
 	w := &world{t: t, lab: l, pe: l.Namespace("pe"), r1: l.Namespace("r1"), r2: l.Namespace("r2"), plane: fake.New(),
-		renew: renewInterval, resync: resyncInterval, log: &logBuffer{}}
+		renew: renewInterval, resync: resyncInterval, log: &lab.LogBuffer{}}
 	for i, r := range []*lab.Namespace{w.r1, w.r2} {
 		dev := fmt.Sprintf("eth%d", i+1)
 		l.Veth(w.pe, dev, r, "eth0", lab.DefaultMTU)

@@ -20,6 +20,7 @@ import (
 	"longwire/evpn"
 	"longwire/evpn/speaker"
 	"longwire/evpn/worker"
+	"longwire/test/lab"
 	"longwire/test/peer/reflector"
 )
 
@@ -90,7 +91,7 @@ func within(t *testing.T, limit time.Duration, what string, f func() error) {
 type pe struct {
 	*speaker.Speaker
 	node node
-	logs *logBuffer
+	logs *lab.LogBuffer
 	stop func()
 
 	runtimeDir string
@@ -111,7 +112,7 @@ func startPE(t *testing.T, n node, c speaker.Config, ads ...evpn.Advertisement) 
 		c.WorkerCommand = []string{self(), "bgp-worker"}
 	}
 	c.RuntimeDir = shortDir(t)
-	logs := &logBuffer{}
+	logs := &lab.LogBuffer{}
 	p := &pe{
 		Speaker: speaker.New(c, slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelInfo}))),
 		node:    n, logs: logs, table: evpn.NewTable(), runtimeDir: c.RuntimeDir,
@@ -310,24 +311,6 @@ func shortDir(t *testing.T) string {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
-}
-
-// logBuffer collects log lines.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 var errMissing = errors.New("not there yet")

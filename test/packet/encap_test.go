@@ -59,12 +59,7 @@ func TestEncapFormats(t *testing.T) {
 				packets++
 				octets += uint64(len(inner))
 			}
-			all, err := m.Counters()
-			must(t, err)
-			want := dataplane.Counters{EncapPackets: packets, EncapBytes: octets, Drops: map[dataplane.Drop]uint64{}}
-			if diff := cmp.Diff(want, all[pseudowire]); diff != "" {
-				t.Errorf("counters (-want +got):\n%s", diff)
-			}
+			wantCounters(t, m, dataplane.Counters{EncapPackets: packets, EncapBytes: octets})
 		})
 	}
 }
@@ -111,10 +106,7 @@ func TestEncapTooBig(t *testing.T) {
 			if got := run(t, m.Programs().Encap, frame(largest+1, 0x0800), skb{}); got.verdict != shot {
 				t.Errorf("frame of %d bytes: verdict %d", largest+1, got.verdict)
 			}
-			want := map[dataplane.Drop]uint64{dataplane.DropTooBig: 1}
-			if diff := cmp.Diff(want, dropsOf(t, m)); diff != "" {
-				t.Errorf("drops (-want +got):\n%s", diff)
-			}
+			wantDrops(t, m, map[dataplane.Drop]uint64{dataplane.DropTooBig: 1})
 		})
 	}
 }
@@ -178,10 +170,7 @@ func TestEncapNoSession(t *testing.T) {
 	if got := run(t, m.Programs().Encap, frame(100, 0x0800), skb{}); got.verdict != shot {
 		t.Errorf("verdict %d, want %d", got.verdict, shot)
 	}
-	want := map[dataplane.Drop]uint64{dataplane.DropNoSession: 1}
-	if diff := cmp.Diff(want, dropsOf(t, m)); diff != "" {
-		t.Errorf("drops (-want +got):\n%s", diff)
-	}
+	wantDrops(t, m, map[dataplane.Drop]uint64{dataplane.DropNoSession: 1})
 }
 
 // TestEncapNoHelper counts what the helper pair would have taken.
@@ -193,10 +182,7 @@ func TestEncapNoHelper(t *testing.T) {
 			if got := run(t, m.Programs().Encap, frame(100, 0x0800), skb{}); got.verdict != shot {
 				t.Errorf("verdict %d, want %d", got.verdict, shot)
 			}
-			want := map[dataplane.Drop]uint64{dataplane.DropNoHelper: 1}
-			if diff := cmp.Diff(want, dropsOf(t, m)); diff != "" {
-				t.Errorf("drops (-want +got):\n%s", diff)
-			}
+			wantDrops(t, m, map[dataplane.Drop]uint64{dataplane.DropNoHelper: 1})
 		})
 	}
 }
@@ -228,9 +214,7 @@ func TestHelperChatter(t *testing.T) {
 			t.Errorf("%s: verdict %d", name, got.verdict)
 		}
 	}
-	if diff := cmp.Diff(map[dataplane.Drop]uint64{}, dropsOf(t, m)); diff != "" {
-		t.Errorf("drops (-want +got):\n%s", diff)
-	}
+	wantDrops(t, m, map[dataplane.Drop]uint64{})
 }
 
 // TestReusedNextHop lets no flow inherit the lease of another one that had its

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/google/go-cmp/cmp"
 
 	"longwire/dataplane"
 	"longwire/dataplane/maps"
@@ -188,4 +189,23 @@ func dropsOf(t testing.TB, m *maps.Maps) map[dataplane.Drop]uint64 {
 		}
 	}
 	return sum
+}
+
+// wantDrops compares everything that has been counted.
+func wantDrops(t testing.TB, m *maps.Maps, want map[dataplane.Drop]uint64) {
+	t.Helper()
+	if diff := cmp.Diff(want, dropsOf(t, m)); diff != "" {
+		t.Errorf("drops (-want +got):\n%s", diff)
+	}
+}
+
+// wantCounters compares what the pseudowire has counted.
+func wantCounters(t testing.TB, m *maps.Maps, want dataplane.Counters) {
+	t.Helper()
+	all, err := m.Counters()
+	must(t, err)
+	want.Drops = map[dataplane.Drop]uint64{}
+	if diff := cmp.Diff(want, all[pseudowire]); diff != "" {
+		t.Errorf("counters (-want +got):\n%s", diff)
+	}
 }
