@@ -77,10 +77,10 @@ func (r *Reconciler) retain(desired, actual State, now time.Time) (map[SessionID
 		}
 		undesired[id] = since
 		due := since.Add(r.grace)
-		// A circuit that now serves another pseudowire is another customer's:
-		// no late frame may reach it.
-		owner, taken := owners[have.Circuit]
-		if !due.After(now) || taken && owner != have.Pseudowire {
+		// An interface that now serves others is another customer's: no late
+		// frame may reach it.
+		others := owners[have.Circuit]
+		if !due.After(now) || len(others) > 0 && !others[have.Pseudowire] {
 			continue
 		}
 		kept[id] = have
@@ -92,14 +92,20 @@ func (r *Reconciler) retain(desired, actual State, now time.Time) (map[SessionID
 	return kept, next
 }
 
-// circuitOwners returns the pseudowire that each circuit is to serve.
-func circuitOwners(desired State) map[int]string {
-	owners := map[int]string{}
+// circuitOwners returns the pseudowires that each interface is to serve.
+func circuitOwners(desired State) map[int]map[string]bool {
+	owners := map[int]map[string]bool{}
+	own := func(ifindex int, pseudowire string) {
+		if owners[ifindex] == nil {
+			owners[ifindex] = map[string]bool{}
+		}
+		owners[ifindex][pseudowire] = true
+	}
 	for _, receive := range desired.Receive {
-		owners[receive.Circuit] = receive.Pseudowire
+		own(receive.Circuit, receive.Pseudowire)
 	}
 	for circuit, transmit := range desired.Transmit {
-		owners[circuit] = transmit.Pseudowire
+		own(circuit.IfIndex, transmit.Pseudowire)
 	}
 	return owners
 }

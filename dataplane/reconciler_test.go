@@ -175,10 +175,10 @@ func TestReconcileGoesOnPastFailures(t *testing.T) {
 					t.Errorf("%s failed with %v, want %v", pseudowire, err, errno)
 				}
 			}
-			if _, ok := plane.State().Transmit[3]; ok {
+			if _, ok := plane.State().Transmit[dataplane.Port(3)]; ok {
 				t.Error("a sends, although it cannot receive")
 			}
-			if _, ok := plane.State().Transmit[4]; !ok {
+			if _, ok := plane.State().Transmit[dataplane.Port(4)]; !ok {
 				t.Error("b does not send: the failure of a reached it")
 			}
 			if report.Applied != 3 {

@@ -17,8 +17,8 @@ const noNextHop = 0
 // adoptFlows learns which index each flow has.
 func (m *Maps) adoptFlows() error {
 	m.flows, m.indexes = map[dataplane.Flow]uint32{}, map[uint32]bool{}
-	err := each(m.objects.Transmits, func(circuit uint32, v bpf.LongwireTransmit) error {
-		t, err := decodeTransmit(circuit, v, "")
+	err := each(m.objects.Transmits, func(_ uint32, v bpf.LongwireTransmit) error {
+		t, err := decodeTransmit(dataplane.Circuit{}, v, "")
 		if v.NextHop != noNextHop {
 			m.flows[dataplane.Flow{Local: t.Local, Remote: t.Remote}] = v.NextHop
 			m.indexes[v.NextHop] = true

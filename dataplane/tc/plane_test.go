@@ -86,7 +86,7 @@ func (e *end) join(t *testing.T, c carrier, side int) {
 		AcceptIP: !c.udp, AcceptUDP: c.udp, LocalPort: 1701, RemotePort: 1701, Cookie: cookie(me),
 	}
 	tx := dataplane.Transmit{
-		Circuit: ac, Pseudowire: "p", Session: dataplane.SessionID(1000 + other), Local: near[me], Remote: near[other],
+		Circuit: dataplane.Port(ac), Pseudowire: "p", Session: dataplane.SessionID(1000 + other), Local: near[me], Remote: near[other],
 		LocalPort: 1701, RemotePort: 1701, Cookie: cookie(other), TTL: 64, DontFragment: true,
 	}
 	if c.udp {

@@ -58,7 +58,7 @@ func (s session) transmit(t dataplane.Target, circuit int) error {
 		return err
 	}
 	return t.PutTransmit(dataplane.Transmit{
-		Circuit: circuit, Pseudowire: pseudowire, Session: s.id, Local: s.from, Remote: s.to,
+		Circuit: dataplane.Port(circuit), Pseudowire: pseudowire, Session: s.id, Local: s.from, Remote: s.to,
 		Encapsulation: s.carrier.encapsulation(), LocalPort: l2tpPort, RemotePort: l2tpPort,
 		Cookie: cookie, TTL: 64, DontFragment: true,
 	})

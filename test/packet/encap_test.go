@@ -193,7 +193,7 @@ func TestEncapSegment(t *testing.T) {
 	for _, f := range carriers() {
 		t.Run(f.name, func(t *testing.T) {
 			tx := f.transmit(t)
-			tx.Circuit = 4711
+			tx.Circuit = dataplane.Port(4711)
 			nh := lease(1500)
 			m := withTransmit(t, tx, &nh)
 			inner := frame(1400, 0x0800)

@@ -23,6 +23,7 @@ type Plane interface {
 	dataplane.Target
 	dataplane.IdentityStore
 	dataplane.Attacher
+	dataplane.Admitter
 	dataplane.CounterReader
 }
 

@@ -317,7 +317,7 @@ func (b *bench) expect(when, state, reason, source string) {
 // sends checks the session that the circuit transmits to; 0 = none.
 func (b *bench) sends(when string, session dataplane.SessionID) {
 	b.t.Helper()
-	if got := b.plane.State().Transmit[circuit].Session; got != session {
+	if got := b.plane.State().Transmit[dataplane.Port(circuit)].Session; got != session {
 		b.t.Errorf("%s: transmits to session %d, want %d", when, got, session)
 	}
 }

@@ -70,12 +70,11 @@ func (a *Agent) links() map[string]plan.Link {
 }
 
 func (a *Agent) identities() map[string]plan.Identity {
-	reserved := a.cfg.ReservedSessions()
 	identities := map[string]plan.Identity{}
 	for _, pw := range a.cfg.Pseudowires {
 		a.known[pw.Name] = true
 		if pw.EVPN != nil {
-			id, err := a.deps.Plane.Identity(pw.Name, func(id dataplane.SessionID) bool { return reserved[id] })
+			id, err := a.deps.Plane.Identity(pw.Name, a.cfg.ReservedSession)
 			identities[pw.Name] = plan.Identity{Identity: id, Err: err}
 		}
 	}

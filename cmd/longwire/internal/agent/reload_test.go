@@ -34,7 +34,7 @@ func TestReloadRefused(t *testing.T) {
 		{"bad file", nil, errors.New("pe1.yaml:3: x: is wrong"), nil, "pe1.yaml:3: x: is wrong"},
 		{
 			"what only a restart changes", edit(good, func(c *config.Config) { c.State.Pins, c.Dataplane.Capacity = "/x", 5 }), nil, nil,
-			"pe1.yaml: state, dataplane cannot change while the agent runs; restart it",
+			"pe1.yaml: state, dataplane.capacity cannot change while the agent runs; restart it",
 		},
 		{"what the speaker refuses", edit(good, func(c *config.Config) { c.Router.ASN = 1 }), nil, errors.New("no"), "pe1.yaml: bgp: no"},
 	}

@@ -154,7 +154,7 @@ func showReceive(r dataplane.Receive, names map[int]string) api.Session {
 
 func showTransmit(t dataplane.Transmit, names map[int]string) api.Session {
 	return api.Session{
-		Pseudowire: t.Pseudowire, Direction: "transmit", Session: uint32(t.Session), Interface: names[t.Circuit],
+		Pseudowire: t.Pseudowire, Direction: "transmit", Session: uint32(t.Session), Interface: names[t.Circuit.IfIndex],
 		Local: t.Local.String(), Remote: t.Remote.String(), Encapsulation: t.Encapsulation.String(),
 		LocalPort: t.LocalPort, RemotePort: t.RemotePort,
 		Sublayer: sublayer(t.Sublayer), CookieLength: t.Cookie.Len(), Cookie: t.Cookie.String(),

@@ -128,9 +128,14 @@ pseudowires:
 }
 
 func TestReservedSessions(t *testing.T) {
-	cfg := &Config{Pseudowires: []Pseudowire{{Name: "a", Static: &Static{LocalSession: 7}}, {Name: "b"}}}
-	if diff := cmp.Diff(map[dataplane.SessionID]bool{7: true}, cfg.ReservedSessions()); diff != "" {
-		t.Errorf("ReservedSessions (-want +got):\n%s", diff)
+	cfg := &Config{
+		Dataplane:   Dataplane{ReservedSessions: []SessionRange{{10, 20}, {30, 30}}},
+		Pseudowires: []Pseudowire{{Name: "a", Static: &Static{LocalSession: 7}}, {Name: "b"}},
+	}
+	for id, want := range map[dataplane.SessionID]bool{6: false, 7: true, 8: false, 9: false, 10: true, 15: true, 20: true, 21: false, 30: true, 31: false} {
+		if got := cfg.ReservedSession(id); got != want {
+			t.Errorf("ReservedSession(%d) = %t", id, got)
+		}
 	}
 }
 

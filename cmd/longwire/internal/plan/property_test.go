@@ -96,8 +96,8 @@ func drawInput(t *rapid.T) Input {
 		}
 		if drawBool.Draw(t, "installed") {
 			circuit := rapid.IntRange(1, 9).Draw(t, "installed circuit")
-			in.Actual.Transmit[circuit] = dataplane.Transmit{
-				Circuit: circuit, Pseudowire: pw.Name, Session: dataplane.SessionID(rapid.IntRange(1, 9).Draw(t, "installed session")),
+			in.Actual.Transmit[dataplane.Port(circuit)] = dataplane.Transmit{
+				Circuit: dataplane.Port(circuit), Pseudowire: pw.Name, Session: dataplane.SessionID(rapid.IntRange(1, 9).Draw(t, "installed session")),
 				Local: own, Remote: far2, Encapsulation: dataplane.EncapsulationIP, Cookie: farCookie, TTL: 1,
 			}
 		}
@@ -117,7 +117,7 @@ func TestEveryTransmitIsOneFarEnd(t *testing.T) {
 		owners := map[string]int{}
 		for circuit, tx := range plan.State.Transmit {
 			pw, ok := configured(in, tx.Pseudowire)
-			if !ok || in.Links[pw.Interface].Index != circuit || tx.Circuit != circuit || !in.Links[pw.Interface].Up {
+			if !ok || in.Links[pw.Interface].Index != circuit.IfIndex || tx.Circuit != circuit || !in.Links[pw.Interface].Up {
 				t.Fatalf("%+v is not on its circuit", tx)
 			}
 			if owners[tx.Pseudowire]++; owners[tx.Pseudowire] > 1 {
@@ -254,10 +254,10 @@ func TestPseudowiresAreIndependent(t *testing.T) {
 		in.Config = &both
 		in.Links["other"] = Link{Index: 77, MTU: 1500, Ethernet: true, Up: true}
 		got := Resolve(in)
-		if got.State.Transmit[77].Pseudowire != "zz" || got.State.Receive[9999].Pseudowire != "zz" {
+		if got.State.Transmit[dataplane.Port(77)].Pseudowire != "zz" || got.State.Receive[9999].Pseudowire != "zz" {
 			t.Fatalf("the other pseudowire is missing: %+v", got.State)
 		}
-		delete(got.State.Transmit, 77)
+		delete(got.State.Transmit, dataplane.Port(77))
 		delete(got.State.Receive, 9999)
 		if d := cmp.Diff(Resolve(alone).State, got.State, compare); d != "" {
 			t.Fatalf("beside another one (-alone +beside):\n%s", d)

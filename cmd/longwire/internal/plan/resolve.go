@@ -39,7 +39,7 @@ func newResolution(in Input) *resolution {
 	r := &resolution{
 		in: in,
 		plan: Plan{
-			State:  dataplane.State{Receive: map[dataplane.SessionID]dataplane.Receive{}, Transmit: map[int]dataplane.Transmit{}},
+			State:  dataplane.State{Receive: map[dataplane.SessionID]dataplane.Receive{}, Transmit: map[dataplane.Circuit]dataplane.Transmit{}},
 			Uses:   map[evpn.Key][]Use{},
 			Clocks: map[string]Clock{},
 		},
@@ -54,7 +54,7 @@ func newResolution(in Input) *resolution {
 	for _, link := range in.Links {
 		r.own = append(r.own, link.Addresses...)
 	}
-	for _, circuit := range slices.Sorted(maps.Keys(in.Actual.Transmit)) {
+	for _, circuit := range slices.SortedFunc(maps.Keys(in.Actual.Transmit), dataplane.Circuit.Compare) {
 		t := in.Actual.Transmit[circuit]
 		r.kept[t.Pseudowire] = t
 	}
@@ -167,14 +167,14 @@ func (r *resolution) transmit(pw config.Pseudowire, link Link, far farEnd) {
 		return
 	}
 	t := dataplane.Transmit{
-		Circuit: link.Index, Pseudowire: pw.Name, Session: far.session,
+		Circuit: dataplane.Port(link.Index), Pseudowire: pw.Name, Session: far.session,
 		Local: pw.Source, Remote: far.remote, Encapsulation: far.encapsulation,
 		Cookie: far.cookie, Sublayer: pw.Sublayer, TTL: pw.TTL,
 	}
 	if far.encapsulation == dataplane.EncapsulationUDP {
 		t.LocalPort, t.RemotePort = pw.Port, far.port
 	}
-	r.plan.State.Transmit[link.Index] = t
+	r.plan.State.Transmit[t.Circuit] = t
 }
 
 // flows lists the address pairs whose next hop should be kept resolved.

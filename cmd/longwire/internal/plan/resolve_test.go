@@ -306,7 +306,7 @@ var restartRows = []row{
 	{
 		name: "and moves to the circuit's new index", pw: signalledPW(),
 		change: func(in *Input) {
-			in.Holding, in.Actual = true, state(nil, with(wantTransmit(), func(tx *dataplane.Transmit) { tx.Circuit = 99 }))
+			in.Holding, in.Actual = true, state(nil, with(wantTransmit(), func(tx *dataplane.Transmit) { tx.Circuit = dataplane.Port(99) }))
 		},
 		state:  state(receives{wantReceive()}, wantTransmit()),
 		ads:    []evpn.Advertisement{wantAd()},
