@@ -49,19 +49,17 @@ func (c circuitClaims) whole(port *portClaims, pw Pseudowire, raw *rawPseudowire
 }
 
 func (c circuitClaims) outer(port *portClaims, pw Pseudowire, raw *rawPseudowire) {
-	var own []vidClaim
 	for _, s := range raw.VLAN {
 		v, ok := parseVIDs(s.text)
-		if _, _, twice := overlap(own, v); !ok || twice {
-			continue // is noted already
+		if !ok || c.faulty(s.Key) {
+			continue
 		}
 		if other, vid, taken := overlap(port.outer, v); taken {
 			c.taken(s.place, pw.Interface, dataplane.VLANs{Outer: single(vid)}, other.place)
 			continue
 		}
-		own = append(own, vidClaim{v, s.place})
+		port.outer = append(port.outer, vidClaim{v, s.place})
 	}
-	port.outer = append(port.outer, own...)
 }
 
 func (c circuitClaims) inner(port *portClaims, pw Pseudowire, raw *rawPseudowire) {

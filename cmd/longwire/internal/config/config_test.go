@@ -164,6 +164,32 @@ func TestReferenceLoads(t *testing.T) {
 	}
 }
 
+// What the comments of the reference say of its circuits is so.
+func TestReferenceCircuits(t *testing.T) {
+	cfg, err := Parse("reference.yaml", []byte(Reference), testSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type circuit struct {
+		VLANs dataplane.VLANs
+		Tags  Tags
+	}
+	got := map[string]circuit{}
+	for _, pw := range cfg.Pseudowires {
+		got[pw.Name] = circuit{pw.VLANs, pw.Tags}
+	}
+	want := map[string]circuit{
+		"customer-a": {Tags: Tags{Mode: TagsKeep}},
+		"customer-b": {Tags: Tags{Mode: TagsKeep}},
+		"customer-c": {dataplane.VLANs{Outer: "100"}, Tags{Mode: TagsTranslate, Type: 0x8100}},
+		"customer-d": {dataplane.VLANs{Outer: "200", Inner: 100}, Tags{Mode: TagsTranslate, Type: 0x88a8}},
+		"customer-e": {dataplane.VLANs{Outer: "0,101,300-399"}, Tags{Mode: TagsPush, Type: 0x8100, Push: 500}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // Every key that the decoder knows is in the reference, as a key of the text.
 func TestReferenceIsComplete(t *testing.T) {
 	for _, key := range keysOf(reflect.TypeFor[rawFile]()) {

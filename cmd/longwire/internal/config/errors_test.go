@@ -207,8 +207,14 @@ func TestErrorsAreBounded(t *testing.T) {
 }
 
 func TestSecretsStayOutOfErrors(t *testing.T) {
-	_, err := Parse("x", []byte(staticHead+static("a", "e", "local_session: 1, local_cookie: deadbeefcafe")), noSecret)
-	if err == nil || strings.Contains(err.Error(), "deadbeef") {
-		t.Errorf("the error repeats a cookie: %v", err)
+	for _, keys := range []string{
+		"local_cookie: deadbeefcafe", "local_cookie: 00112233, previous_local_cookie: deadbeefcafe",
+		"local_cookie: 00112233, previous_local_cookie: deadbeefcafef00d", "local_cookie: deadbeef, previous_local_cookie: 0011223344556677",
+		"previous_local_cookie: deadbeef",
+	} {
+		_, err := Parse("x", []byte(staticHead+static("a", "e", "local_session: 1, "+keys)), noSecret)
+		if err == nil || strings.Contains(err.Error(), "deadbeef") {
+			t.Errorf("%s: the error repeats a cookie, or there is none: %v", keys, err)
+		}
 	}
 }

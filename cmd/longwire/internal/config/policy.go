@@ -1,8 +1,14 @@
 package config
 
 import (
+	"fmt"
+	"strconv"
+
 	"longwire/dataplane"
 )
+
+// maxDSCP is the last code point of six bits.
+const maxDSCP = 63
 
 // policy resolves how the packets of a pseudowire look and are treated on the
 // way, apart from their tags.
@@ -20,14 +26,14 @@ func (r resolver) policy(raw *rawPseudowire, pw *Pseudowire) {
 	r.encapsulation(raw, pw)
 }
 
-// dscp parses a code point (RFC 2474).
+// dscp parses a code point (RFC 2474 section 3).
 func (r resolver) dscp(s scalar) uint8 {
-	const most = 63
 	if !s.present() {
 		return 0
 	}
-	n := r.number(s, 0, most, most+1)
-	if n > most {
+	n, err := strconv.ParseUint(s.text, 10, 8)
+	if err != nil || n > maxDSCP {
+		r.bad(s, fmt.Sprintf("a number from 0 to %d, or copy", maxDSCP), "")
 		return 0
 	}
 	return uint8(n)
