@@ -50,10 +50,10 @@ func (c circuitClaims) whole(port *portClaims, pw Pseudowire, raw *rawPseudowire
 
 func (c circuitClaims) outer(port *portClaims, pw Pseudowire, raw *rawPseudowire) {
 	for _, s := range raw.VLAN {
-		v, ok := parseVIDs(s.text)
-		if !ok || c.faulty(s.Key) {
+		if c.faulty(s.Key) {
 			continue
 		}
+		v, _ := parseVIDs(s.text)
 		if other, vid, taken := overlap(port.outer, v); taken {
 			c.taken(s.place, pw.Interface, dataplane.VLANs{Outer: single(vid)}, other.place)
 			continue
