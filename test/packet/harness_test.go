@@ -4,6 +4,7 @@ package packet
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"testing"
 
@@ -80,13 +81,20 @@ type result struct {
 
 func run(t testing.TB, prog *ebpf.Program, packet []byte, ctx skb) result {
 	t.Helper()
+	got, err := try(prog, packet, ctx)
+	must(t, err)
+	return got
+}
+
+// try is run for goroutines that are not the test's.
+func try(prog *ebpf.Program, packet []byte, ctx skb) (result, error) {
 	var after skb
 	o := ebpf.RunOptions{Data: packet, DataOut: make([]byte, len(packet)+256), Context: ctx, ContextOut: &after}
 	verdict, err := prog.Run(&o)
 	if err != nil {
-		t.Fatalf("run %s with %d bytes: %v", prog, len(packet), err)
+		return result{}, fmt.Errorf("run %s with %d bytes: %w", prog, len(packet), err)
 	}
-	return result{verdict, o.DataOut, after.Mark}
+	return result{verdict, o.DataOut, after.Mark}, nil
 }
 
 // format is one combination of outer header fields.
