@@ -92,12 +92,13 @@ func kernelAddresses(f format) (near, far netip.Addr) {
 
 // TestKernelDecap decapsulates every packet of the kernel byte for byte.
 func TestKernelDecap(t *testing.T) {
+	m := open(t, 64)
 	for _, c := range captures(t) {
 		t.Run(c.name, func(t *testing.T) {
 			r := c.receive(t)
 			r.Local, r.Remote = kernelAddresses(c.format)
 			r.Session = kernelSession
-			m := withReceive(t, r)
+			must(t, m.PutReceive(r))
 			for i, b := range c.packets {
 				inner := b[c.header():]
 				sent := append([]byte(nil), b...)
@@ -115,6 +116,7 @@ func TestKernelDecap(t *testing.T) {
 // wants the kernel's packet back, but for what a sender is free to choose: the
 // IPv4 identification (with the checksum over it) and the IPv6 flow label.
 func TestKernelEncap(t *testing.T) {
+	m := open(t, 64)
 	for _, c := range captures(t) {
 		t.Run(c.name, func(t *testing.T) {
 			tx := c.transmit(t)
@@ -126,7 +128,8 @@ func TestKernelEncap(t *testing.T) {
 			nh := lease(1500)
 			copy(nh.Destination[:], c.packets[0])
 			copy(nh.Source[:], c.packets[0][6:])
-			m := withTransmit(t, tx, &nh)
+			must(t, m.PutTransmit(tx))
+			must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 			for i, b := range c.packets {
 				if len(b)-14 > 1500 {
 					continue // the kernel's were fragmented

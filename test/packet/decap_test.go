@@ -19,9 +19,11 @@ func withReceive(t *testing.T, r dataplane.Receive) *maps.Maps {
 
 // TestDecapFormats delivers frames of every size and type in all 24 formats.
 func TestDecapFormats(t *testing.T) {
+	m := open(t, 64)
 	for _, f := range formats() {
 		t.Run(f.name, func(t *testing.T) {
-			m := withReceive(t, f.receive(t))
+			forgetAfter(t, m)
+			must(t, m.PutReceive(f.receive(t)))
 			var packets, bytes uint64
 			for _, inner := range [][]byte{
 				frame(34, 0x0806), frame(42, 0x0806), frame(60, 0x0800), frame(61, 0x86dd), frame(64, 0x8100),
@@ -247,9 +249,10 @@ func admission(drop bool) dataplane.Admission {
 
 // TestDecapPadding cuts off what a short outer packet was padded with.
 func TestDecapPadding(t *testing.T) {
+	m := open(t, 64)
 	for _, f := range formats() {
 		t.Run(f.name, func(t *testing.T) {
-			m := withReceive(t, f.receive(t))
+			must(t, m.PutReceive(f.receive(t)))
 			inner := frame(42, 0x0806)
 			padded := append(f.outer(t, nearSession, inner), []byte("padding that is nobody's data")...)
 			got := run(t, m.Programs().Decap, padded, skb{})

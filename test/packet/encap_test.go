@@ -40,10 +40,13 @@ func withTransmit(t *testing.T, tx dataplane.Transmit, nh *dataplane.NextHop) *m
 // TestEncapFormats compares all 24 formats with packets that gopacket built,
 // checksums included, byte for byte.
 func TestEncapFormats(t *testing.T) {
+	m := open(t, 64)
 	for _, f := range formats() {
 		t.Run(f.name, func(t *testing.T) {
-			nh := lease(9000)
-			m := withTransmit(t, f.transmit(t), &nh)
+			forgetAfter(t, m)
+			nh, tx := lease(9000), f.transmit(t)
+			must(t, m.PutTransmit(tx))
+			must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 			var packets, octets uint64
 			for _, inner := range [][]byte{
 				frame(15, 0x88b5), frame(42, 0x0806), frame(60, 0x0800), frame(61, 0x86dd), frame(62, 0x8100), frame(63, 0x88a8),
@@ -95,11 +98,13 @@ func swap(a, b []byte) {
 // as the underlay's MTU and no larger. One that is larger is dropped, or goes to
 // the kernel's routing, where it is fragmented.
 func TestEncapTooBig(t *testing.T) {
-	for _, f := range formats() {
+	m := open(t, 64)
+	must(t, m.SetHelpers(toSegment, toResolve))
+	for i, f := range formats() {
 		t.Run(f.name, func(t *testing.T) {
-			nh := lease(1500)
 			tx := f.transmit(t)
-			m := withTransmit(t, tx, &nh)
+			must(t, m.PutTransmit(tx))
+			must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, lease(1500)))
 			largest := 1500 + 14 - f.header()
 			got := run(t, m.Programs().Encap, frame(largest, 0x0800), skb{})
 			if got.verdict != redirect || len(got.packet) != 1514 {
@@ -114,7 +119,7 @@ func TestEncapTooBig(t *testing.T) {
 			if got := run(t, m.Programs().Encap, frame(largest+1, 0x0800), skb{}); got.verdict != shot {
 				t.Errorf("frame of %d bytes: verdict %d", largest+1, got.verdict)
 			}
-			wantDrops(t, m, map[dataplane.Drop]uint64{dataplane.DropTooBig: 1})
+			wantDrops(t, m, map[dataplane.Drop]uint64{dataplane.DropTooBig: uint64(i + 1)})
 		})
 	}
 }

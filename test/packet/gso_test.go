@@ -7,6 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
+
+	"longwire/dataplane"
 )
 
 // tcpFrame is a TCP super-frame with n bytes of payload.
@@ -37,11 +39,14 @@ func tcpFrame(t *testing.T, v6 bool, n int) []byte {
 // has made, so the kernel refuses to encapsulate it whole over IPv4 and UDP as
 // well; the end-to-end transfers see that path.
 func TestSuperFrames(t *testing.T) {
+	m := open(t, 64)
+	must(t, m.SetHelpers(toSegment, toResolve))
 	for _, f := range carriers() {
 		for _, inner := range []string{"tcp4", "tcp6", "other"} {
 			t.Run(f.name+"/"+inner, func(t *testing.T) {
-				nh := lease(1500)
-				m := withTransmit(t, f.transmit(t), &nh)
+				tx := f.transmit(t)
+				must(t, m.PutTransmit(tx))
+				must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, lease(1500)))
 				sent := frame(3000, 0x88b5)
 				if inner != "other" {
 					sent = tcpFrame(t, inner == "tcp6", 3000)

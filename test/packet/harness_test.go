@@ -207,6 +207,12 @@ func dropsOf(t testing.TB, m *maps.Maps) map[dataplane.Drop]uint64 {
 	return sum
 }
 
+// forgetAfter lets the next test of the same maps count from zero.
+func forgetAfter(t testing.TB, m *maps.Maps) {
+	t.Helper()
+	t.Cleanup(func() { must(t, m.Forget(pseudowire)) })
+}
+
 // wantDrops compares everything that has been counted.
 func wantDrops(t testing.TB, m *maps.Maps, want map[dataplane.Drop]uint64) {
 	t.Helper()
