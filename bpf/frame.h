@@ -52,21 +52,26 @@ VERIFIED_ALONE __u32 next_sequence(__u32 slot)
 	return bpf_htonl(SUBLAYER_SEQUENCE << 24 | (__sync_fetch_and_add(&s->send, 1) & SEQUENCE_MASK));
 }
 
-/* TOS or traffic class of the IP packet in a frame whose tags are taken off; 0
- * when it is none. */
+/* TOS or traffic class of the IP packet in a frame, whose tags beside it are
+ * taken off and inside it are not; 0 when it is none. */
 VERIFIED_ALONE __u32 inner_tos(struct __sk_buff *skb)
 {
-	if (pull(skb, ETH_HEADER + 2))
-		return 0;
-	void *d = DATA(skb);
-	if (d + ETH_HEADER + 2 > DATA_END(skb))
-		return 0;
-	__u16 type = LOAD16(d + 12);
+	__u32 at = 12, i;
+	__u16 type, word;
 
+	for (i = 0; i <= TAGS_MAX; i++) {
+		if (bpf_skb_load_bytes(skb, at, &type, sizeof(type)))
+			return 0;
+		if (!is_tag(type))
+			break;
+		at += 4;
+	}
+	if (bpf_skb_load_bytes(skb, at + 2, &word, sizeof(word)))
+		return 0;
 	if (type == bpf_htons(ETHERTYPE_IPV4))
-		return *(__u8 *)(d + 15);
+		return bpf_ntohs(word) & 0xff;
 	if (type == bpf_htons(ETHERTYPE_IPV6))
-		return bpf_ntohs(LOAD16(d + 14)) >> 4;
+		return bpf_ntohs(word) >> 4 & 0xff;
 	return 0;
 }
 

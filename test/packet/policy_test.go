@@ -174,7 +174,7 @@ func TestTOSSent(t *testing.T) {
 						if ecn {
 							tos |= has & 3
 						}
-						for _, tags := range [][]tag{nil, {{0x8100, 5}}, {{0x88a8, 5}, {0x8100, 6}}} {
+						for _, tags := range [][]tag{nil, {{0x8100, 5}}, {{0x88a8, 5}, {0x8100, 6}}, {{0x9100, 5}, {0x8100, 6}}} {
 							want := f.withTOS(f.sent(t, nh, tagged(sent, tags...)), tos)
 							got := p.encap(t, m, tagged(sent, tags...))
 							if diff := cmp.Diff(want, got.packet); got.verdict != redirect || diff != "" {
