@@ -339,3 +339,39 @@ func TestZeroChecksumReceived(t *testing.T) {
 		}
 	}
 }
+
+// TestChecksumOfZero sends a UDP checksum that comes out as zero as its
+// complement, since zero means none (RFC 768), and takes such a packet.
+func TestChecksumOfZero(t *testing.T) {
+	m, p, nh := open(t, 64), newPort(t), lease(1500)
+	for _, f := range carriers() {
+		if !f.udp || !f.v6 {
+			continue
+		}
+		tx := f.transmit(t)
+		must(t, m.PutTransmit(tx))
+		must(t, m.PutReceive(f.receive(t)))
+		must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
+		for _, tags := range [][]tag{nil, {{0x8100, 5}}, {{0x9100, 5}}} {
+			inner := tagged(frame(101, 0x88b5), tags...)
+			// With the checksum of the rest in place of a zero word the sum is
+			// that of nothing.
+			word := inner[40:42]
+			clear(word)
+			copy(word, f.sent(t, nh, inner)[f.l4()+6:])
+			want := f.sent(t, nh, inner)
+			if want[f.l4()+6] != 0xff || want[f.l4()+7] != 0xff {
+				t.Fatalf("%d tags: the checksum is %x, not that of zero", len(tags), want[f.l4()+6:f.l4()+8])
+			}
+			if diff := cmp.Diff(want, p.encap(t, m, inner).packet); diff != "" {
+				t.Errorf("%d tags (-want +got):\n%s", len(tags), diff)
+			}
+			clear(word)
+			copy(word, f.outer(t, nearSession, inner)[f.l4()+6:])
+			got := run(t, m.Programs().Decap, f.outer(t, nearSession, inner), skb{})
+			if diff := cmp.Diff(inner, got.packet); got.verdict != redirect || diff != "" {
+				t.Errorf("%d tags received: verdict %d (-want +got):\n%s", len(tags), got.verdict, diff)
+			}
+		}
+	}
+}
