@@ -242,6 +242,7 @@ var answerRows = []struct {
 	{"IPv4 first fragment", false, change(20, 0x20), true},
 	{"IPv4 later fragment", false, change(20, 0, 1), false},
 	{"IPv4 last fragment", false, change(20, 0x1f, 0xff), false},
+	{"IPv4 fragment in the middle", false, change(20, 0x10, 0), false},
 	{"IPv4 options", false, change(14, 0x46), false},
 	{"IPv4 from 0.0.0.0", false, change(26, 0, 0, 0, 0), false},
 	{"IPv4 from loopback", false, change(26, 127, 0, 0, 1), false},
