@@ -32,21 +32,20 @@ extern void *bpf_cast_to_kern_ctx(void *) __attribute__((section(".ksyms")));
 		__u64 at = from + (len & ~((n) * 2 - 1));                      \
 		at &= FRAME_MAX;                                               \
 		OPAQUE(at);                                                    \
-		void *p = DATA(skb) + at;                                      \
-		if (p + (n) > DATA_END(skb))                                   \
+		void *p = data + at;                                           \
+		if (p + (n) > end)                                             \
 			return -1;                                             \
 		s = (__u32)bpf_csum_diff(0, 0, p, (n), s);                     \
 	}
 
-/* Adds the len bytes that start at offset from, both from zero to FRAME_MAX, to
- * sum. Returns 0, or -1 when they are not there. */
-static __attribute__((noinline)) int sum_bytes(struct __sk_buff *skb, __u32 from, __u32 len, __u32 *sum)
+/* Adds the len bytes that start at offset from of the packet that lies between
+ * data and end, both from zero to FRAME_MAX, to sum. Returns 0, or -1 when they
+ * are not there. */
+static __attribute__((noinline)) int sum_span(void *data, void *end, __u32 from, __u32 len, __u32 *sum)
 {
 	__u32 s, i;
 
 	if (from > 64 || len > FRAME_MAX - 64)
-		return -1;
-	if (pull(skb, from + len))
 		return -1;
 	s = *sum;
 	for (i = 0; i < SUM_BLOCKS; i++) {
@@ -56,8 +55,8 @@ static __attribute__((noinline)) int sum_bytes(struct __sk_buff *skb, __u32 from
 			break;
 		at &= FRAME_MAX;
 		OPAQUE(at);
-		void *p = DATA(skb) + at;
-		if (p + SUM_BLOCK > DATA_END(skb))
+		void *p = data + at;
+		if (p + SUM_BLOCK > end)
 			return -1;
 		s = (__u32)bpf_csum_diff(0, 0, p, SUM_BLOCK, s);
 	}
@@ -72,7 +71,7 @@ static __attribute__((noinline)) int sum_bytes(struct __sk_buff *skb, __u32 from
 		__u64 at = (from + (len & ~3U)) & FRAME_MAX, t = s;
 
 		OPAQUE(at);
-		void *p = DATA(skb) + at, *end = DATA_END(skb);
+		void *p = data + at;
 		if (len & 2) {
 			if (p + 2 > end)
 				return -1;
@@ -88,6 +87,14 @@ static __attribute__((noinline)) int sum_bytes(struct __sk_buff *skb, __u32 from
 	}
 	*sum = s;
 	return 0;
+}
+
+/* sum_span for an skb, whose bytes need not be in reach yet. */
+FORCE_INLINE int sum_bytes(struct __sk_buff *skb, __u32 from, __u32 len, __u32 *sum)
+{
+	if (pull(skb, from + len))
+		return -1;
+	return sum_span(DATA(skb), DATA_END(skb), from, len, sum);
 }
 
 /* skb->ip_summed, or CHECKSUM_NONE where it cannot be read. */

@@ -93,6 +93,11 @@ enum next_hop_flag {
 	NEXT_HOP_XDP = 1, /* the device takes frames from XDP programs */
 };
 
+enum port_role {
+	PORT_CIRCUIT = 1,
+	PORT_UNDERLAY = 2,
+};
+
 enum settings_flag {
 	SETTINGS_DROP_UNKNOWN = 1, /* unknown sessions to us are dropped, not passed on */
 };

@@ -1,10 +1,12 @@
 //go:build ignore
 
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
-/* The programs, all for tc: TCX where the kernel has it, clsact elsewhere. */
+/* The programs. Those for tc, by TCX where the kernel has it and by clsact
+ * elsewhere, do everything; those for XDP take the common case before them. */
 #include "decap.h"
 #include "encap.h"
 #include "resolve.h"
+#include "xdp.h"
 
 /* Ingress of an attachment circuit. */
 SEC("tc")
@@ -37,6 +39,21 @@ SEC("tc")
 int decap(struct __sk_buff *skb)
 {
 	return decapsulate(skb);
+}
+
+/* A network card's frames of an attachment circuit, before the kernel has made
+ * an skb of them. */
+SEC("xdp")
+int xdp_encap(struct xdp_md *x)
+{
+	return xdp_encapsulate(x);
+}
+
+/* The same for an underlay interface. */
+SEC("xdp")
+int xdp_decap(struct xdp_md *x)
+{
+	return xdp_decapsulate(x);
 }
 
 /* Does nothing: what a program costs at the least, for benchmarks. */

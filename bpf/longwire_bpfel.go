@@ -96,6 +96,22 @@ const (
 	LongwireNextHopFlagNEXT_HOP_XDP LongwireNextHopFlag = 1
 )
 
+type LongwirePort struct {
+	_        structs.HostLayout
+	Ifindex  uint32
+	MacFirst uint32
+	MacLast  uint16
+	Largest  uint16
+	Role     LongwirePortRole
+}
+
+type LongwirePortRole uint32
+
+const (
+	LongwirePortRolePORT_CIRCUIT  LongwirePortRole = 1
+	LongwirePortRolePORT_UNDERLAY LongwirePortRole = 2
+)
+
 type LongwireReceive struct {
 	_           structs.HostLayout
 	Local       [16]uint8
@@ -224,6 +240,7 @@ const (
 	LongwireMapEndpoints       = "endpoints"
 	LongwireMapIdentities      = "identities"
 	LongwireMapNextHops        = "next_hops"
+	LongwireMapPorts           = "ports"
 	LongwireMapReceives        = "receives"
 	LongwireMapSequences       = "sequences"
 	LongwireMapSettings        = "settings"
@@ -234,6 +251,8 @@ const (
 	LongwireProgEncap          = "encap"
 	LongwireProgResolveNextHop = "resolve_next_hop"
 	LongwireProgSegment        = "segment"
+	LongwireProgXdpDecap       = "xdp_decap"
+	LongwireProgXdpEncap       = "xdp_encap"
 	LongwireVarDecapFlags      = "decap_flags"
 	LongwireVarKernelContext   = "kernel_context"
 )
@@ -285,6 +304,8 @@ type LongwireProgramSpecs struct {
 	Encap          *ebpf.ProgramSpec `ebpf:"encap"`
 	ResolveNextHop *ebpf.ProgramSpec `ebpf:"resolve_next_hop"`
 	Segment        *ebpf.ProgramSpec `ebpf:"segment"`
+	XdpDecap       *ebpf.ProgramSpec `ebpf:"xdp_decap"`
+	XdpEncap       *ebpf.ProgramSpec `ebpf:"xdp_encap"`
 }
 
 // LongwireMapSpecs contains maps before they are loaded into the kernel.
@@ -296,6 +317,7 @@ type LongwireMapSpecs struct {
 	Endpoints  *ebpf.MapSpec `ebpf:"endpoints"`
 	Identities *ebpf.MapSpec `ebpf:"identities"`
 	NextHops   *ebpf.MapSpec `ebpf:"next_hops"`
+	Ports      *ebpf.MapSpec `ebpf:"ports"`
 	Receives   *ebpf.MapSpec `ebpf:"receives"`
 	Sequences  *ebpf.MapSpec `ebpf:"sequences"`
 	Settings   *ebpf.MapSpec `ebpf:"settings"`
@@ -336,6 +358,7 @@ type LongwireMaps struct {
 	Endpoints  *ebpf.Map `ebpf:"endpoints"`
 	Identities *ebpf.Map `ebpf:"identities"`
 	NextHops   *ebpf.Map `ebpf:"next_hops"`
+	Ports      *ebpf.Map `ebpf:"ports"`
 	Receives   *ebpf.Map `ebpf:"receives"`
 	Sequences  *ebpf.Map `ebpf:"sequences"`
 	Settings   *ebpf.Map `ebpf:"settings"`
@@ -350,6 +373,7 @@ func (m *LongwireMaps) Close() error {
 		m.Endpoints,
 		m.Identities,
 		m.NextHops,
+		m.Ports,
 		m.Receives,
 		m.Sequences,
 		m.Settings,
@@ -375,6 +399,8 @@ type LongwirePrograms struct {
 	Encap          *ebpf.Program `ebpf:"encap"`
 	ResolveNextHop *ebpf.Program `ebpf:"resolve_next_hop"`
 	Segment        *ebpf.Program `ebpf:"segment"`
+	XdpDecap       *ebpf.Program `ebpf:"xdp_decap"`
+	XdpEncap       *ebpf.Program `ebpf:"xdp_encap"`
 }
 
 func (p *LongwirePrograms) Close() error {
@@ -384,6 +410,8 @@ func (p *LongwirePrograms) Close() error {
 		p.Encap,
 		p.ResolveNextHop,
 		p.Segment,
+		p.XdpDecap,
+		p.XdpEncap,
 	)
 }
 

@@ -113,6 +113,15 @@ struct settings {
 	enum settings_flag flags;
 };
 
+/* An interface that XDP programs run on. */
+struct port {
+	__u32 ifindex;      /* 0 = nobody's place */
+	__u32 mac_first;    /* of the interface, as a native load from a packet gives it */
+	__u16 mac_last;
+	__u16 largest;      /* bytes of a frame that it takes from an XDP program; 0 = none */
+	enum port_role role;
+};
+
 /* What a signalled pseudowire keeps for life: written and read by the agent,
  * never by a packet. */
 struct identity {

@@ -29,7 +29,7 @@ const layout = 2
 var pinnedMaps = []string{
 	bpf.LongwireMapReceives, bpf.LongwireMapTransmits, bpf.LongwireMapNextHops, bpf.LongwireMapCounters,
 	bpf.LongwireMapDrops, bpf.LongwireMapIdentities, bpf.LongwireMapSettings,
-	bpf.LongwireMapVlans, bpf.LongwireMapEndpoints, bpf.LongwireMapSequences,
+	bpf.LongwireMapVlans, bpf.LongwireMapEndpoints, bpf.LongwireMapSequences, bpf.LongwireMapPorts,
 }
 
 // ErrLayout is returned when pinned maps were made by another version or with
@@ -124,7 +124,7 @@ func (m *Maps) loadWith(o Options, kernelContext, decapFlags bool) error {
 		m := spec.Maps[name]
 		m.Pinning = ebpf.PinByName
 		switch name {
-		case bpf.LongwireMapSettings, bpf.LongwireMapEndpoints:
+		case bpf.LongwireMapSettings, bpf.LongwireMapEndpoints, bpf.LongwireMapPorts:
 		case bpf.LongwireMapVlans:
 			m.MaxEntries = max(o.Capacity, dataplane.MaxVID+1) // a port may have all
 		case bpf.LongwireMapCounters, bpf.LongwireMapNextHops, bpf.LongwireMapSequences:
@@ -172,6 +172,7 @@ func (m *Maps) pinPrograms(dir string) error {
 	p := m.objects.LongwirePrograms
 	for name, prog := range map[string]*ebpf.Program{
 		bpf.LongwireProgEncap: p.Encap, bpf.LongwireProgDecap: p.Decap,
+		bpf.LongwireProgXdpEncap: p.XdpEncap, bpf.LongwireProgXdpDecap: p.XdpDecap,
 		bpf.LongwireProgSegment: p.Segment, bpf.LongwireProgResolveNextHop: p.ResolveNextHop,
 	} {
 		path := filepath.Join(dir, programPrefix+name)
