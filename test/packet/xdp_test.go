@@ -56,32 +56,33 @@ const (
 	largest   = 9018
 )
 
-// withXDPTransmit is withTransmit with a way out that takes frames from XDP.
-func withXDPTransmit(t *testing.T, tx dataplane.Transmit, mtu int) (*maps.Maps, dataplane.NextHop) {
+// encapByXDP makes a circuit of test runs whose way out takes frames from XDP.
+func encapByXDP(t *testing.T, m *maps.Maps, tx dataplane.Transmit, mtu int) dataplane.NextHop {
 	t.Helper()
 	nh := lease(mtu)
 	nh.IfIndex = otherPort
-	m := withTransmit(t, tx, &nh)
+	must(t, m.PutTransmit(tx))
+	must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 	setPorts(t, m, loopback(false), maps.Port{IfIndex: otherPort, Underlay: true, Largest: largest})
-	return m, nh
+	return nh
 }
 
-// withXDPReceive is withReceive with a circuit that takes frames from XDP.
-func withXDPReceive(t *testing.T, r dataplane.Receive) *maps.Maps {
+// decapByXDP makes a session of test runs whose circuit takes frames from XDP.
+func decapByXDP(t *testing.T, m *maps.Maps, r dataplane.Receive) {
 	t.Helper()
 	r.Circuit = otherPort
-	m := withReceive(t, r)
+	must(t, m.PutReceive(r))
 	setPorts(t, m, loopback(true), maps.Port{IfIndex: otherPort, Largest: largest})
-	return m
 }
 
 // TestXDPEncapFormats sends in all 24 formats what the tc program sends, which
 // is what gopacket builds.
 func TestXDPEncapFormats(t *testing.T) {
+	m := open(t, 64)
+	var want dataplane.Counters
 	for _, f := range formats() {
 		t.Run(f.name, func(t *testing.T) {
-			m, nh := withXDPTransmit(t, f.transmit(t), 9000)
-			var want dataplane.Counters
+			nh := encapByXDP(t, m, f.transmit(t), 9000)
 			for _, inner := range [][]byte{
 				frame(42, 0x0806), frame(60, 0x0800), frame(61, 0x86dd), frame(62, 0x8100), frame(63, 0x88a8),
 				frame(512, 0x88cc), frame(526, 0x0800), frame(1023, 0x0800), frame(1514, 0x86dd), frame(1517, 0x0800), frame(3301, 0x0800),
@@ -113,10 +114,11 @@ func TestXDPEncapFormats(t *testing.T) {
 // TestXDPDecapFormats delivers in all 24 formats what the tc program delivers,
 // without what lies behind the packet.
 func TestXDPDecapFormats(t *testing.T) {
+	m := open(t, 64)
+	var want dataplane.Counters
 	for _, f := range formats() {
 		t.Run(f.name, func(t *testing.T) {
-			m := withXDPReceive(t, f.receive(t))
-			var want dataplane.Counters
+			decapByXDP(t, m, f.receive(t))
 			for i, inner := range [][]byte{
 				frame(60, 0x0800), frame(61, 0x86dd), frame(64, 0x8100), frame(98, 0x88a8), frame(255, 0x88cc),
 				frame(512, 0x0800), frame(1499, 0x0800), frame(1514, 0x86dd), frame(3301, 0x0800),
@@ -143,12 +145,13 @@ func TestXDPDecapFormats(t *testing.T) {
 // TestXDPKernelPackets takes both directions of every packet that the kernel's
 // own L2TPv3 sent.
 func TestXDPKernelPackets(t *testing.T) {
+	m := open(t, 64)
 	for _, c := range captures(t) {
 		t.Run(c.name, func(t *testing.T) {
 			r := c.receive(t)
 			r.Local, r.Remote = kernelAddresses(c.format)
 			r.Session = kernelSession
-			m := withXDPReceive(t, r)
+			decapByXDP(t, m, r)
 			delivered := 0
 			for i, b := range c.packets {
 				inner := b[c.header():]
@@ -215,9 +218,10 @@ func TestXDPVerdicts(t *testing.T) {
 // TestXDPDecapTruncated cuts a packet at every length: all pass unchanged but
 // the whole one.
 func TestXDPDecapTruncated(t *testing.T) {
+	m := open(t, 64)
 	for _, f := range carriers() {
 		t.Run(f.name, func(t *testing.T) {
-			m := withXDPReceive(t, f.receive(t))
+			decapByXDP(t, m, f.receive(t))
 			whole := f.outer(t, nearSession, frame(60, 0x0800))
 			for n := 14; n < len(whole); n++ { // a test run takes no less
 				got := runXDP(t, m.Programs().XdpDecap, slices.Clone(whole[:n]))
@@ -235,6 +239,7 @@ func TestXDPDecapTruncated(t *testing.T) {
 // TestXDPEncapByTC passes unchanged what a circuit wants and XDP cannot do, and
 // what it could not send.
 func TestXDPEncapByTC(t *testing.T) {
+	m := open(t, 64)
 	tag := dataplane.Tag{Type: 0x8100, VID: 5}
 	for name, change := range map[string]func(*dataplane.Transmit, *maps.Port, *dataplane.NextHop){
 		"nothing":              func(*dataplane.Transmit, *maps.Port, *dataplane.NextHop) {},
@@ -262,7 +267,9 @@ func TestXDPEncapByTC(t *testing.T) {
 				nh.IfIndex = otherPort
 				out := maps.Port{IfIndex: otherPort, Underlay: true, Largest: largest}
 				change(&tx, &out, &nh)
-				m := withTransmit(t, tx, &nh)
+				must(t, m.DeleteTransmit(dataplane.Port(circuit)))
+				must(t, m.PutTransmit(tx))
+				must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 				setPorts(t, m, loopback(false), out)
 				sent, verdict := frame(200, 0x0800), uint32(xdpPass)
 				if name == "nothing" {
@@ -280,10 +287,11 @@ func TestXDPEncapByTC(t *testing.T) {
 
 // TestXDPEncapWithoutLease leaves routing and resolving to the tc program.
 func TestXDPEncapWithoutLease(t *testing.T) {
+	m := open(t, 64)
 	for _, f := range carriers() {
 		t.Run(f.name, func(t *testing.T) {
 			tx := f.transmit(t)
-			m, _ := withXDPTransmit(t, tx, 1500)
+			encapByXDP(t, m, tx, 1500)
 			must(t, m.Revoke(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}))
 			sent := frame(100, 0x0800)
 			if got := runXDP(t, m.Programs().XdpEncap, slices.Clone(sent)); got.verdict != xdpPass || !bytes.Equal(got.packet, sent) {
@@ -295,9 +303,10 @@ func TestXDPEncapWithoutLease(t *testing.T) {
 
 // TestXDPEncapLargest draws the line at the byte.
 func TestXDPEncapLargest(t *testing.T) {
+	m := open(t, 64)
 	for _, f := range carriers() {
 		t.Run(f.name, func(t *testing.T) {
-			m, _ := withXDPTransmit(t, f.transmit(t), 1500)
+			encapByXDP(t, m, f.transmit(t), 1500)
 			n := 1500 + 14 - f.header()
 			if got := runXDP(t, m.Programs().XdpEncap, frame(n, 0x0800)); got.verdict != xdpRedirect || len(got.packet) != 1514 {
 				t.Errorf("frame of %d bytes: verdict %d, %d bytes out", n, got.verdict, len(got.packet))
@@ -311,11 +320,12 @@ func TestXDPEncapLargest(t *testing.T) {
 
 // TestXDPEncapChoices does what a template and a flag alone decide.
 func TestXDPEncapChoices(t *testing.T) {
+	m := open(t, 64)
 	t.Run("no UDP checksum over IPv6", func(t *testing.T) {
 		f := format{v6: true, udp: true}
 		tx := f.transmit(t)
 		tx.ZeroChecksum = true
-		m, nh := withXDPTransmit(t, tx, 1500)
+		nh := encapByXDP(t, m, tx, 1500)
 		inner := frame(100, 0x0800)
 		want := f.sent(t, nh, inner)
 		want[f.l4()+6], want[f.l4()+7] = 0, 0
@@ -328,7 +338,7 @@ func TestXDPEncapChoices(t *testing.T) {
 		f := format{}
 		tx := f.transmit(t)
 		tx.DontFragment = false
-		m, _ := withXDPTransmit(t, tx, 1500)
+		encapByXDP(t, m, tx, 1500)
 		ids := map[uint16]bool{}
 		for range 64 {
 			got := runXDP(t, m.Programs().XdpEncap, frame(100, 0x0800))
@@ -346,6 +356,7 @@ func TestXDPEncapChoices(t *testing.T) {
 // TestXDPDecapByTC passes unchanged what a session wants and XDP cannot do, and
 // what it could not deliver.
 func TestXDPDecapByTC(t *testing.T) {
+	m := open(t, 64)
 	tag := dataplane.Tag{Type: 0x8100, VID: 5}
 	for name, change := range map[string]func(*dataplane.Receive, *maps.Port, *maps.Port){
 		"nothing":                func(*dataplane.Receive, *maps.Port, *maps.Port) {},
@@ -369,7 +380,7 @@ func TestXDPDecapByTC(t *testing.T) {
 				r.Circuit = otherPort
 				in, out := loopback(true), maps.Port{IfIndex: otherPort, Largest: largest}
 				change(&r, &in, &out)
-				m := withReceive(t, r)
+				must(t, m.PutReceive(r))
 				setPorts(t, m, in, out)
 				sent, verdict := f.outer(t, nearSession, frame(200, 0x0800)), uint32(xdpPass)
 				if name == "nothing" {
@@ -388,9 +399,10 @@ func TestXDPDecapByTC(t *testing.T) {
 // TestXDPDecapCongestion leaves packets that the underlay has marked to the tc
 // program, and no other mark.
 func TestXDPDecapCongestion(t *testing.T) {
+	m := open(t, 64)
 	for _, f := range carriers() {
 		t.Run(f.name, func(t *testing.T) {
-			m := withXDPReceive(t, f.receive(t))
+			decapByXDP(t, m, f.receive(t))
 			for mark := range byte(4) {
 				sent := f.outer(t, nearSession, frame(100, 0x0800))
 				if f.v6 {
