@@ -21,7 +21,8 @@
 	 TRANSMIT_ENTROPY | TRANSMIT_CLAMP)
 #define RECEIVE_BY_TC (RECEIVE_SEQUENCED | RECEIVE_TAGS | RECEIVE_CLAMP)
 
-/* What is known of an interface that XDP programs run on; 0 for any other. */
+/* What is known of an interface that XDP programs serve; 0 for any other, also
+ * for one that is not ready for them yet. */
 FORCE_INLINE const struct port *find_port(__u32 ifindex, enum port_role role)
 {
 	__u32 place = ifindex & (PORTS - 1);
@@ -75,6 +76,9 @@ FORCE_INLINE int xdp_encapsulate(struct xdp_md *x)
 	__u32 circuit = x->ingress_ifindex;
 	struct frame f = {};
 
+	/* Before that its frames may lack a tag. */
+	if (!find_port(circuit, PORT_CIRCUIT))
+		return XDP_PASS;
 	f.to = bpf_map_lookup_elem(&transmits, &circuit);
 	if (!f.to || f.to->flags & TRANSMIT_BY_TC || f.to->drop_l2cp)
 		return XDP_PASS;

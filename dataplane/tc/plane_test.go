@@ -124,9 +124,8 @@ func TestForwardCold(t *testing.T) {
 	}
 }
 
-// lease makes the router the leased next hop of the end's session.
-func (e *end) lease(t *testing.T, top *lab.Topology, c carrier, side int) {
-	t.Helper()
+// leased returns the end's flow and the router as its next hop.
+func (e *end) leased(top *lab.Topology, c carrier, side int) (dataplane.Flow, dataplane.NextHop) {
 	near, far := lab.PE1Source4, lab.PE2Source4
 	if c.v6 {
 		near, far = lab.PE1Source6, lab.PE2Source6
@@ -137,7 +136,13 @@ func (e *end) lease(t *testing.T, top *lab.Topology, c carrier, side int) {
 	nh := dataplane.NextHop{IfIndex: e.pe.Index(lab.Uplink), MTU: lab.UnderlayMTU}
 	copy(nh.Source[:], e.pe.MAC(lab.Uplink))
 	copy(nh.Destination[:], top.P.MAC(e.pe.Role))
-	if err := e.Lease(dataplane.Flow{Local: near, Remote: far}, nh); err != nil {
+	return dataplane.Flow{Local: near, Remote: far}, nh
+}
+
+// lease makes the router the leased next hop of the end's session.
+func (e *end) lease(t *testing.T, top *lab.Topology, c carrier, side int) {
+	t.Helper()
+	if err := e.Lease(e.leased(top, c, side)); err != nil {
 		t.Fatal(err)
 	}
 }
