@@ -130,14 +130,18 @@ func (s *links) places() ([]place, error) {
 	return found, nil
 }
 
-// detach removes the last references to a link, which detaches it.
+// detach removes the last references to a link, which detaches it. The pin goes
+// first: the kernel puts work off that a pin leaves, not what a handle does.
 func (s *links) detach(p place) error {
-	var err error
-	if l, ok := s.held[p]; ok {
-		err = l.Close()
-		delete(s.held, p)
+	l, held := s.held[p]
+	if !held {
+		var err error
+		if l, err = link.LoadPinnedLink(s.pin(p), nil); err != nil {
+			return s.unpin(p)
+		}
 	}
-	return errors.Join(err, s.unpin(p))
+	delete(s.held, p)
+	return errors.Join(s.unpin(p), l.Close())
 }
 
 func (s *links) close() error {
