@@ -49,3 +49,29 @@ func Overhead(family Family, encapsulation Encapsulation, cookieLen int, sublaye
 	}
 	return overhead
 }
+
+// tagLen is the length of one VLAN tag in bytes (IEEE 802.1Q).
+const tagLen = 4
+
+// Header is what precedes the payload of a customer's frame on the underlay.
+type Header struct {
+	Family        Family
+	Encapsulation Encapsulation
+	CookieLen     int // bytes
+	Sublayer      Sublayer
+	Tags          int // VLAN tags that the frame has while it crosses
+}
+
+// Len returns the header's length in bytes, from the outer IP header to the
+// inner EtherType.
+func (h Header) Len() int {
+	return Overhead(h.Family, h.Encapsulation, h.CookieLen, h.Sublayer) + tagLen*h.Tags
+}
+
+// MaxPayload returns the largest payload that crosses an underlay of an IP MTU
+// in one packet, both in bytes.
+func (h Header) MaxPayload(mtu int) int { return max(0, mtu-h.Len()) }
+
+// NeedMTU returns the least IP MTU of the underlay that carries a payload in one
+// packet, both in bytes.
+func (h Header) NeedMTU(payload int) int { return payload + h.Len() }

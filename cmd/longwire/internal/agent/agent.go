@@ -93,7 +93,8 @@ type Agent struct {
 	statuses  []plan.Status
 	flows     []dataplane.Flow
 	announced []evpn.Advertisement
-	desired   dataplane.State // of the last pass that applied everything
+	desired   dataplane.State      // of the last pass that applied everything
+	admission *dataplane.Admission // in force; nil = not known
 	circuits  circuits
 	known     map[string]bool         // pseudowires that may have an identity
 	awaited   map[netip.Addr]struct{} // peers whose End-of-RIB is still to come

@@ -30,19 +30,20 @@ func (a *Agent) pass(now time.Time) {
 	in := a.input(routes, actual, now)
 	p := plan.Resolve(in)
 	a.withdraw(p.Advertise)
+	admitted := a.admit(p.Admission)
 	repaired, failed := a.deps.Plane.Attach(p.Attach)
 	failed = a.circuits.apply(in.Links, p.Attach.Circuits, now, failed)
 	report := a.reconciler.Reconcile(p.State, now)
 	a.announce(p, report)
 	a.want(p.Flows, now)
 	a.repaired(p, report, repaired)
-	a.settle(in, &p, report, failed)
+	a.settle(in, &p, report, failed, admitted)
 	a.forget(actual)
 	a.clocks = p.Clocks
 	for _, at := range []time.Time{p.Wake, report.Next, a.holdUntil} {
 		a.next = earlier(a.next, at)
 	}
-	if report.Err != nil || len(report.Failed) > 0 || len(failed) > 0 {
+	if report.Err != nil || len(report.Failed) > 0 || len(failed) > 0 || admitted != nil {
 		a.next = earlier(a.next, now.Add(retry))
 	}
 }
@@ -79,6 +80,20 @@ func (a *Agent) identities() map[string]plan.Identity {
 		}
 	}
 	return identities
+}
+
+// admit sets what becomes of packets of unknown sessions, if it is not so.
+func (a *Agent) admit(wanted dataplane.Admission) error {
+	have := a.admission
+	if have != nil && have.DropUnknown == wanted.DropUnknown && slices.Equal(have.Endpoints, wanted.Endpoints) {
+		return nil
+	}
+	if err := a.deps.Plane.SetAdmission(wanted); err != nil {
+		a.admission = nil
+		return fmt.Errorf("set what becomes of unknown sessions: %w", err)
+	}
+	a.admission = &wanted
+	return nil
 }
 
 // withdraw takes back what is no longer wanted, before it stops working.
@@ -137,7 +152,7 @@ func (a *Agent) want(flows []dataplane.Flow, now time.Time) {
 var worthRetrying = []plan.Reason{plan.ReasonCapacity, plan.ReasonPermission, plan.ReasonProgramFailed}
 
 // settle completes the statuses, logs what changed and shows them.
-func (a *Agent) settle(in plan.Input, p *plan.Plan, report dataplane.Report, failed map[int]error) {
+func (a *Agent) settle(in plan.Input, p *plan.Plan, report dataplane.Report, failed map[int]error, admitted error) {
 	p.Settle(report.Failed, failed, a.statuses, in.Now)
 	before := make(map[string]plan.Status, len(a.statuses))
 	for _, s := range a.statuses {
@@ -153,8 +168,10 @@ func (a *Agent) settle(in plan.Input, p *plan.Plan, report dataplane.Report, fai
 	}
 	a.statuses = p.Statuses
 	problems := slices.Concat(p.Problems, underlayProblems(failed, p.Attach.Underlays, in.Links))
-	if report.Err != nil {
-		problems = append(problems, report.Err.Error())
+	for _, err := range []error{report.Err, report.Failed[""], admitted} {
+		if err != nil {
+			problems = append(problems, err.Error())
+		}
 	}
 	a.publish(in.Routes, p.Uses, append(problems, a.lateNeighbors()...))
 }
@@ -205,6 +222,7 @@ func (a *Agent) forget(actual dataplane.State) {
 	for _, t := range actual.Transmit {
 		present[t.Pseudowire] = true
 	}
+	delete(present, "") // the host's share of a port
 	for name := range present {
 		a.known[name] = true
 	}
