@@ -35,7 +35,7 @@ func (a *Agent) pass(now time.Time) {
 	failed = a.circuits.apply(in.Links, p.Attach.Circuits, now, failed)
 	report := a.reconciler.Reconcile(p.State, now)
 	a.announce(p, report)
-	a.want(p.Flows, now)
+	a.deps.Resolver.Want(p.Flows)
 	a.repaired(p, report, repaired)
 	a.settle(in, &p, report, failed, admitted)
 	a.forget(actual)
@@ -57,20 +57,28 @@ func (a *Agent) rest(began time.Time) {
 
 func (a *Agent) input(routes []evpn.Route, actual dataplane.State, now time.Time) plan.Input {
 	return plan.Input{
-		Config: a.cfg, Now: now, Routes: routes, Links: a.links(), Identities: a.identities(),
-		Actual: actual, Holding: a.holding(now), Clocks: a.clocks, NextHops: a.deps.Resolver.Resolved(),
+		Config: a.cfg, Now: now, Routes: routes, Links: a.links(), Identities: a.identities(now),
+		Actual: actual, Holding: a.holding(now), Clocks: a.clocks, NextHops: a.deps.Resolver.Ways(),
 	}
 }
 
 func (a *Agent) links() map[string]plan.Link {
-	links := map[string]plan.Link{}
+	links, xdp := map[string]plan.Link{}, map[int]bool{}
 	for name, l := range a.deps.Links.Snapshot().Links {
-		links[name] = plan.Link{Index: l.Index, MTU: l.MTU, Up: l.Up(), Ethernet: l.Ethernet, Addresses: l.Addresses}
+		native, known := a.xdp[l.Index]
+		if !known && a.cfg.Dataplane.XDP.Auto {
+			native, known = a.deps.NativeXDP(l.Index), true
+		}
+		if known {
+			xdp[l.Index] = native
+		}
+		links[name] = plan.Link{Index: l.Index, MTU: l.MTU, Up: l.Up(), Ethernet: l.Ethernet, XDP: native, Addresses: l.Addresses}
 	}
+	a.xdp = xdp // without the interfaces that are gone
 	return links
 }
 
-func (a *Agent) identities() map[string]plan.Identity {
+func (a *Agent) identities(now time.Time) map[string]plan.Identity {
 	identities := map[string]plan.Identity{}
 	for _, pw := range a.cfg.Pseudowires {
 		a.known[pw.Name] = true
@@ -79,6 +87,7 @@ func (a *Agent) identities() map[string]plan.Identity {
 			identities[pw.Name] = plan.Identity{Identity: id, Err: err}
 		}
 	}
+	a.retire(identities, now)
 	return identities
 }
 
@@ -112,8 +121,9 @@ func (a *Agent) withdraw(wanted []evpn.Advertisement) {
 	}
 }
 
-// announce tells what can be received. A session that could not be installed is
-// not announced: the far end would send to nobody.
+// announce tells what can be received: a session that could not be installed is
+// not announced, since the far end would send to nobody, and one whose new cookie
+// could not be, with the old one.
 func (a *Agent) announce(p plan.Plan, report dataplane.Report) {
 	installed := p.State.Receive
 	if report.Err != nil || len(report.Failed) > 0 {
@@ -125,7 +135,10 @@ func (a *Agent) announce(p plan.Plan, report dataplane.Report) {
 	}
 	var ads []evpn.Advertisement
 	for _, ad := range p.Advertise {
-		if r, ok := installed[dataplane.SessionID(ad.Session)]; ok && r.Cookie == p.State.Receive[r.Session].Cookie {
+		want := p.State.Receive[dataplane.SessionID(ad.Session)]
+		have, ok := installed[want.Session]
+		if ok && have.Pseudowire == want.Pseudowire && have.Local == want.Local {
+			ad.Cookie = evpn.Cookie(have.Cookie.Bytes())
 			ads = append(ads, ad)
 		}
 	}
@@ -137,15 +150,6 @@ func (a *Agent) tell(ads []evpn.Advertisement) {
 	if r := a.speaker.Load(); r != nil {
 		r.Announce(ads)
 	}
-}
-
-// want asks for next hops, and for a pass when they may be there.
-func (a *Agent) want(flows []dataplane.Flow, now time.Time) {
-	if !slices.Equal(flows, a.flows) {
-		a.flows = flows
-		a.next = earlier(a.next, now.Add(soon))
-	}
-	a.deps.Resolver.Want(flows)
 }
 
 // worthRetrying are the reasons that may be over without any event.
