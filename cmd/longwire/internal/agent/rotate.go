@@ -78,7 +78,7 @@ func (a *Agent) rotatable(names []string, all bool) ([]string, error) {
 func (a *Agent) mayRotate(pw config.Pseudowire) error {
 	switch {
 	case pw.EVPN == nil:
-		return refuse("%s is not signalled: the cookie is static.local_cookie in the configuration", pw.Name)
+		return refuse("%s is not signalled: its cookies are static.local_cookie and previous_local_cookie in the configuration", pw.Name)
 	case pw.CookieLength == 0:
 		return refuse("%s has no cookie: cookie is 0 in the configuration", pw.Name)
 	}

@@ -94,7 +94,7 @@ func TestRotateIsRefused(t *testing.T) {
 		want   string
 	}{
 		{"unknown", nil, []string{"a", "b"}, false, "there is no pseudowire b"},
-		{"static", func(c *config.Config) { c.Pseudowires[0] = staticConfig().Pseudowires[0] }, []string{"a"}, false, "a is not signalled: the cookie is static.local_cookie in the configuration"},
+		{"static", func(c *config.Config) { c.Pseudowires[0] = staticConfig().Pseudowires[0] }, []string{"a"}, false, "a is not signalled: its cookies are static.local_cookie and previous_local_cookie in the configuration"},
 		{"no cookie", func(c *config.Config) { c.Pseudowires[0].CookieLength = 0 }, []string{"a"}, false, "a has no cookie: cookie is 0 in the configuration"},
 		{"all of none", func(c *config.Config) { c.Pseudowires[0].CookieLength = 0 }, nil, true, "no pseudowire has a cookie of its own: none is signalled"},
 	}
