@@ -21,6 +21,15 @@
 	 TRANSMIT_ENTROPY | TRANSMIT_CLAMP)
 #define RECEIVE_BY_TC (RECEIVE_SEQUENCED | RECEIVE_TAGS | RECEIVE_CLAMP)
 
+/* Bytes of the packet. The compiler must not reckon with the pointers again. */
+FORCE_INLINE __u32 xdp_len(struct xdp_md *x)
+{
+	__u64 len = DATA_END(x) - DATA(x);
+
+	OPAQUE(len);
+	return len;
+}
+
 /* What is known of an interface that XDP programs serve; 0 for any other, also
  * for one that is not ready for them yet. */
 FORCE_INLINE const struct port *find_port(__u32 ifindex, enum port_role role)
@@ -31,37 +40,27 @@ FORCE_INLINE const struct port *find_port(__u32 ifindex, enum port_role role)
 	return p && p->ifindex == ifindex && p->role == role ? p : 0;
 }
 
-/* The UDP checksum that an IPv6 outer header needs (RFC 8200 section 8.1), with
- * the frame's own sum. */
-FORCE_INLINE __u16 ipv6_udp_checksum_of(const struct frame *f, __u32 sum)
-{
-	__u32 udp_len = bpf_htons(f->len + f->extra + UDP_HEADER + L2TP_UDP_HEADER);
-	/* The length counts twice: pseudo header and UDP header. */
-	__u16 checksum = ~fold((__u64)sum + f->to->udp_sum + udp_len + udp_len);
-
-	return checksum ? checksum : 0xffff;
-}
-
 /* Encapsulates for one carrier, whose header lengths the compiler then knows. */
 FORCE_INLINE int xdp_encapsulate_as(struct xdp_md *x, struct frame *f, int v6, int udp)
 {
 	const __u32 base = base_len(v6, udp);
 	__u32 header = base + (f->extra & EXTRA_MAX);
-	__u32 sum = 0, checksum = 0;
-	void *d = DATA(x), *end = DATA_END(x);
 	const struct port *out = find_port(f->out_ifindex, PORT_UNDERLAY);
+	__u16 checksum = 0;
 
-	f->len = end - d;
+	f->len = xdp_len(x);
 	if (!out || f->len + header > out->largest || f->len + header - ETH_HEADER > f->mtu || f->len + header < WIRE_MIN)
 		return XDP_PASS;
 	if (v6 && udp && !(f->to->flags & TRANSMIT_ZERO_CHECKSUM)) {
-		if (sum_span(d, end, 0, f->len, &sum))
+		long sum = xdp_sum_bytes(x, 0, f->len, 0);
+
+		if (sum < 0)
 			return XDP_PASS;
-		checksum = ipv6_udp_checksum_of(f, sum);
+		checksum = finish_udp_checksum(f, sum);
 	}
 	if (bpf_xdp_adjust_head(x, -(int)header))
 		return XDP_PASS;
-	d = DATA(x);
+	void *d = DATA(x);
 	/* Always there: the least frame is longer than EXTRA_MAX. */
 	if (d + base + EXTRA_MAX > DATA_END(x))
 		return drop(f->to->slot, DROP_NO_MEMORY, XDP_DROP);
@@ -73,13 +72,12 @@ FORCE_INLINE int xdp_encapsulate_as(struct xdp_md *x, struct frame *f, int v6, i
 /* Encapsulates a frame of a port that is one circuit. */
 FORCE_INLINE int xdp_encapsulate(struct xdp_md *x)
 {
-	__u32 circuit = x->ingress_ifindex;
-	struct frame f = {};
+	struct frame f = { .key = x->ingress_ifindex };
 
 	/* Before that its frames may lack a tag. */
-	if (!find_port(circuit, PORT_CIRCUIT))
+	if (!find_port(f.key, PORT_CIRCUIT))
 		return XDP_PASS;
-	f.to = bpf_map_lookup_elem(&transmits, &circuit);
+	f.to = bpf_map_lookup_elem(&transmits, &f.key);
 	if (!f.to || f.to->flags & TRANSMIT_BY_TC || f.to->drop_l2cp)
 		return XDP_PASS;
 	f.extra = f.to->cookie_len + f.to->sublayer_len;
@@ -109,62 +107,42 @@ FORCE_INLINE bool xdp_to_host(struct xdp_md *x, void *d)
 	return in && LOAD32(d) == in->mac_first && LOAD16(d + 4) == in->mac_last;
 }
 
-/* Whether the underlay has marked congestion, which the inner frame must show
- * then (RFC 9601). */
-FORCE_INLINE bool congestion_experienced(void *d, int v6)
-{
-	const __u8 bits = v6 ? 0x30 : 0x03;
-
-	return (*(__u8 *)(d + ETH_HEADER + 1) & bits) == bits;
-}
-
 /* Whether the outer UDP checksum is right, by our own sum: nobody has looked at
  * it before. */
-FORCE_INLINE bool xdp_udp_checksum_ok(void *d, void *end, const struct receive *r, __u32 udp_len, int v6)
+FORCE_INLINE bool xdp_udp_checksum_ok(struct xdp_md *x, void *d, const struct receive *r, __u32 udp_len, int v6)
 {
 	const __u32 addresses = v6 ? 32 : 8;
 	const __u32 l4 = ETH_HEADER + (v6 ? IPV6_HEADER : IPV4_HEADER);
-	__u32 sum = bpf_htons(PROTO_UDP) + bpf_htons(udp_len);
+	long sum = bpf_htons(PROTO_UDP) + bpf_htons(udp_len);
 
 	if (!LOAD16(d + l4 + 6))
 		return !v6 || r->flags & RECEIVE_ZERO_CHECKSUM;
-	return !sum_span(d, end, l4 - addresses, addresses + udp_len, &sum) && fold(sum) == 0xffff;
+	sum = xdp_sum_bytes(x, l4 - addresses, addresses + udp_len, sum);
+	return sum >= 0 && fold(sum) == 0xffff;
 }
 
-/* Where the packet of len bytes ends by its own lengths, which may not lie; 0
- * when they do. */
-FORCE_INLINE __u32 stated_end(void *d, __u32 len, int v6, int udp)
+/* Whether what lies between session id and frame is a control channel's
+ * (RFC 5085). */
+FORCE_INLINE bool is_vccv(void *d, void *end, const struct receive *r, __u32 base)
 {
-	const __u32 l4 = ETH_HEADER + (v6 ? IPV6_HEADER : IPV4_HEADER);
-	__u32 end = v6 ? l4 + bpf_ntohs(LOAD16(d + ETH_HEADER + 4))
-		       : ETH_HEADER + bpf_ntohs(LOAD16(d + ETH_HEADER + 2));
+	__u64 at = base + (r->cookie_len & EXTRA_MAX);
 
-	if (end > len)
-		return 0;
-	if (udp) {
-		__u32 udp_len = bpf_ntohs(LOAD16(d + l4 + 4));
-
-		if (l4 + udp_len > end || udp_len < UDP_HEADER + L2TP_UDP_HEADER)
-			return 0;
-		end = l4 + udp_len;
-	}
-	return end;
+	OPAQUE(at);
+	at &= INNER_OFFSET_MAX;
+	return r->sublayer_len && (d + at + 1 > end || *(__u8 *)(d + at) & SUBLAYER_VCCV);
 }
 
-/* Delivers the inner frame of the packet that ends at offset end. */
-FORCE_INLINE int xdp_deliver(struct xdp_md *x, const struct receive *r, __u32 header, __u32 padding, __u32 inner)
+/* Delivers the frame at offset header of the packet that ends at offset stop. */
+FORCE_INLINE int xdp_deliver(struct xdp_md *x, const struct receive *r, __u32 header, __u32 stop)
 {
-	__u32 circuit = r->circuit, slot = r->slot;
-	const struct port *out = find_port(circuit, PORT_CIRCUIT);
+	__u32 circuit = r->circuit, slot = r->slot, padding = xdp_len(x) - stop;
 
-	if (!out || inner > out->largest || inner < WIRE_MIN)
-		return XDP_PASS;
 	/* What lies behind the packet is padding of the outer Ethernet. */
 	if (padding && bpf_xdp_adjust_tail(x, -(int)padding))
-		return XDP_PASS;
+		return drop(slot, DROP_NO_MEMORY, XDP_DROP);
 	if (bpf_xdp_adjust_head(x, header))
-		return XDP_PASS;
-	count_decap(slot, 1, inner);
+		return drop(slot, DROP_NO_MEMORY, XDP_DROP);
+	count_decap(slot, 1, stop - header);
 	return bpf_redirect(circuit, 0);
 }
 
@@ -173,11 +151,13 @@ FORCE_INLINE int xdp_decapsulate_as(struct xdp_md *x, int v6, int udp)
 {
 	const __u32 l4 = ETH_HEADER + (v6 ? IPV6_HEADER : IPV4_HEADER), base = base_len(v6, udp);
 	void *d = DATA(x), *end = DATA_END(x);
-	__u32 id, len = end - d, stop, header;
+	__u32 id, header, stop;
+	const struct port *out;
 	struct receive *r;
 
-	/* No frame is shorter than what may lie between the header and it. */
-	if (d + base + EXTRA_MAX > end || congestion_experienced(d, v6))
+	/* What the underlay has marked the inner frame must show (RFC 9601). No frame
+	 * is shorter than what may lie between the header and it. */
+	if (d + base + EXTRA_MAX > end || outer_ecn(d, v6) & ECN_ECT1)
 		return XDP_PASS;
 	if (udp && (LOAD16(d + l4 + UDP_HEADER) & bpf_htons(L2TP_TYPE_AND_VERSION)) != bpf_htons(L2TP_DATA_VERSION_3))
 		return XDP_PASS;
@@ -188,23 +168,16 @@ FORCE_INLINE int xdp_decapsulate_as(struct xdp_md *x, int v6, int udp)
 	if (!v6 && LOAD16(d + ETH_HEADER + 6) & bpf_htons(0x3fff))
 		return XDP_PASS;
 	header = base + ((r->cookie_len + r->sublayer_len) & EXTRA_MAX);
-	stop = stated_end(d, len, v6, udp);
-	if (header + ETH_HEADER > stop)
+	stop = stated_end(d, xdp_len(x), v6, udp);
+	out = find_port(r->circuit, PORT_CIRCUIT);
+	if (!out || stop < header + WIRE_MIN || stop - header > out->largest || is_vccv(d, end, r, base))
 		return XDP_PASS;
-	if (udp && !xdp_udp_checksum_ok(d, end, r, stop - l4, v6))
+	if (udp && !xdp_udp_checksum_ok(x, d, r, stop - l4, v6))
 		return XDP_PASS;
 	/* A flood of wrong cookies is not worth an skb for each. */
 	if (!cookie_ok(d + base, r))
 		return drop(r->slot, DROP_WRONG_COOKIE, XDP_DROP);
-	if (r->sublayer_len) {
-		__u64 at = base + (r->cookie_len & EXTRA_MAX);
-
-		OPAQUE(at);
-		at &= 0x7f;
-		if (d + at + 4 > end || *(__u8 *)(d + at) & SUBLAYER_VCCV)
-			return XDP_PASS;
-	}
-	return xdp_deliver(x, r, header, len - stop, stop - header);
+	return xdp_deliver(x, r, header, stop);
 }
 
 /* Decapsulates what is ours. */

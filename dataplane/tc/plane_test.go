@@ -87,7 +87,7 @@ func (e *end) join(t *testing.T, c carrier, side int) {
 	}
 	tx := dataplane.Transmit{
 		Circuit: dataplane.Port(ac), Pseudowire: "p", Session: dataplane.SessionID(1000 + other), Local: near[me], Remote: near[other],
-		LocalPort: 1701, RemotePort: 1701, Cookie: cookie(other), TTL: 64, DontFragment: true,
+		LocalPort: 1701, RemotePort: 1701, Cookie: cookie(other), TTL: 64, TooBig: dataplane.TooBigDrop,
 	}
 	if c.udp {
 		tx.Encapsulation = dataplane.EncapsulationUDP
@@ -124,8 +124,9 @@ func TestForwardCold(t *testing.T) {
 	}
 }
 
-// leased returns the end's flow and the router as its next hop.
-func (e *end) leased(top *lab.Topology, c carrier, side int) (dataplane.Flow, dataplane.NextHop) {
+// leased returns the end's flow, and the router as its next hop on a way that
+// carries IP packets of so many bytes.
+func (e *end) leased(top *lab.Topology, c carrier, side, mtu int) (dataplane.Flow, dataplane.NextHop) {
 	near, far := lab.PE1Source4, lab.PE2Source4
 	if c.v6 {
 		near, far = lab.PE1Source6, lab.PE2Source6
@@ -133,7 +134,7 @@ func (e *end) leased(top *lab.Topology, c carrier, side int) (dataplane.Flow, da
 	if side == 2 {
 		near, far = far, near
 	}
-	nh := dataplane.NextHop{IfIndex: e.pe.Index(lab.Uplink), MTU: lab.UnderlayMTU}
+	nh := dataplane.NextHop{IfIndex: e.pe.Index(lab.Uplink), MTU: mtu}
 	copy(nh.Source[:], e.pe.MAC(lab.Uplink))
 	copy(nh.Destination[:], top.P.MAC(e.pe.Role))
 	return dataplane.Flow{Local: near, Remote: far}, nh
@@ -142,7 +143,13 @@ func (e *end) leased(top *lab.Topology, c carrier, side int) (dataplane.Flow, da
 // lease makes the router the leased next hop of the end's session.
 func (e *end) lease(t *testing.T, top *lab.Topology, c carrier, side int) {
 	t.Helper()
-	if err := e.Lease(e.leased(top, c, side)); err != nil {
+	e.leaseMTU(t, top, c, side, lab.UnderlayMTU)
+}
+
+// leaseMTU is lease on a way that carries IP packets of so many bytes.
+func (e *end) leaseMTU(t *testing.T, top *lab.Topology, c carrier, side, mtu int) {
+	t.Helper()
+	if err := e.Lease(e.leased(top, c, side, mtu)); err != nil {
 		t.Fatal(err)
 	}
 }

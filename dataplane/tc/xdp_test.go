@@ -87,7 +87,7 @@ func (e *end) keepLease(t *testing.T, top *lab.Topology, c carrier, side int) {
 	e.lease(t, top, c, side)
 	stop, done := make(chan struct{}), make(chan struct{})
 	t.Cleanup(func() { close(stop); <-done })
-	flow, nh := e.leased(top, c, side)
+	flow, nh := e.leased(top, c, side, lab.UnderlayMTU)
 	go func() {
 		defer close(done)
 		tick := time.NewTicker(dataplane.LeaseDuration / 3)
