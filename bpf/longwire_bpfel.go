@@ -86,15 +86,9 @@ type LongwireNextHop struct {
 	MacLast  uint32
 	Ifindex  uint32
 	Mtu      uint32
-	Flags    LongwireNextHopFlag
+	Pad      uint32
 	Expires  uint64
 }
-
-type LongwireNextHopFlag uint32
-
-const (
-	LongwireNextHopFlagNEXT_HOP_XDP LongwireNextHopFlag = 1
-)
 
 type LongwirePort struct {
 	_        structs.HostLayout
@@ -145,7 +139,6 @@ const (
 	LongwireReceiveFlagRECEIVE_SEQUENCED     LongwireReceiveFlag = 64
 	LongwireReceiveFlagRECEIVE_TAGS          LongwireReceiveFlag = 128
 	LongwireReceiveFlagRECEIVE_CLAMP         LongwireReceiveFlag = 256
-	LongwireReceiveFlagRECEIVE_XDP           LongwireReceiveFlag = 512
 )
 
 type LongwireSequence struct {

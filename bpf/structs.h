@@ -84,7 +84,7 @@ struct next_hop {
 	__u32 mac_last;     /* four bytes of the source */
 	__u32 ifindex;
 	__u32 mtu;          /* bytes of IP */
-	enum next_hop_flag flags;
+	__u32 pad;
 	__u64 expires;      /* ticks, as bpf_jiffies64 counts them; 0 = no lease */
 };
 

@@ -111,37 +111,6 @@ func TestXDPEncapFormats(t *testing.T) {
 	}
 }
 
-// TestXDPDecapFormats delivers in all 24 formats what the tc program delivers,
-// without what lies behind the packet.
-func TestXDPDecapFormats(t *testing.T) {
-	m := open(t, 64)
-	var want dataplane.Counters
-	for _, f := range formats() {
-		t.Run(f.name, func(t *testing.T) {
-			decapByXDP(t, m, f.receive(t))
-			for i, inner := range [][]byte{
-				frame(60, 0x0800), frame(61, 0x86dd), frame(64, 0x8100), frame(98, 0x88a8), frame(255, 0x88cc),
-				frame(512, 0x0800), frame(1499, 0x0800), frame(1514, 0x86dd), frame(3301, 0x0800),
-			} {
-				sent := append(f.outer(t, nearSession, inner), make([]byte, i%3*7)...)
-				got := runXDP(t, m.Programs().XdpDecap, slices.Clone(sent))
-				if diff := cmp.Diff(inner, got.packet); got.verdict != xdpRedirect || diff != "" {
-					t.Errorf("frame of %d bytes: verdict %d, drops %v (-sent +delivered):\n%s", len(inner), got.verdict, dropsOf(t, m), diff)
-				}
-				want.DecapPackets++
-				want.DecapBytes += uint64(len(inner))
-				wantCounters(t, m, want)
-				byTC := run(t, m.Programs().Decap, slices.Clone(sent), skb{})
-				if diff := cmp.Diff(byTC.packet, got.packet); byTC.verdict != redirect || diff != "" {
-					t.Errorf("frame of %d bytes: (-tc +xdp):\n%s", len(inner), diff)
-				}
-				want.DecapPackets++
-				want.DecapBytes += uint64(len(inner))
-			}
-		})
-	}
-}
-
 // TestXDPKernelPackets takes both directions of every packet that the kernel's
 // own L2TPv3 sent.
 func TestXDPKernelPackets(t *testing.T) {
@@ -170,67 +139,6 @@ func TestXDPKernelPackets(t *testing.T) {
 			}
 			if delivered < 5 {
 				t.Errorf("%d packets delivered by XDP", delivered)
-			}
-		})
-	}
-}
-
-// TestXDPVerdicts lets every packet that is not to be delivered pass unchanged
-// and uncounted, so that the tc program sees it as it came; only a wrong
-// cookie, which comes in floods, ends here, and is counted as there.
-func TestXDPVerdicts(t *testing.T) {
-	m := open(t, 64)
-	setPorts(t, m, loopback(true), maps.Port{IfIndex: otherPort, Largest: largest})
-	for _, row := range verdictRows() {
-		for _, f := range carriers() {
-			if row.only != nil && !row.only(f) {
-				continue
-			}
-			t.Run(row.name+"/"+f.name, func(t *testing.T) {
-				r := f.receive(t)
-				r.Circuit = otherPort
-				if row.session != nil {
-					row.session(&r)
-				}
-				must(t, m.PutReceive(r))
-				want, verdict := dropsOf(t, m), uint32(xdpPass)
-				switch {
-				case row.verdict == redirect:
-					verdict = xdpRedirect
-				case row.drop == dataplane.DropWrongCookie:
-					verdict = xdpDrop
-					want[row.drop]++
-				}
-				sent := row.packet(f, f.outer(t, nearSession, frame(100, 0x0800)))
-				got := runXDP(t, m.Programs().XdpDecap, slices.Clone(sent))
-				if got.verdict != verdict {
-					t.Errorf("verdict %d, want %d", got.verdict, verdict)
-				}
-				if diff := cmp.Diff(sent, got.packet); verdict == xdpPass && diff != "" {
-					t.Errorf("passed on, but changed:\n%s", diff)
-				}
-				wantDrops(t, m, want)
-			})
-		}
-	}
-}
-
-// TestXDPDecapTruncated cuts a packet at every length: all pass unchanged but
-// the whole one.
-func TestXDPDecapTruncated(t *testing.T) {
-	m := open(t, 64)
-	for _, f := range carriers() {
-		t.Run(f.name, func(t *testing.T) {
-			decapByXDP(t, m, f.receive(t))
-			whole := f.outer(t, nearSession, frame(60, 0x0800))
-			for n := 14; n < len(whole); n++ { // a test run takes no less
-				got := runXDP(t, m.Programs().XdpDecap, slices.Clone(whole[:n]))
-				if got.verdict != xdpPass || !bytes.Equal(got.packet, whole[:n]) {
-					t.Errorf("verdict %d after %d of %d bytes", got.verdict, n, len(whole))
-				}
-			}
-			if got := runXDP(t, m.Programs().XdpDecap, whole); got.verdict != xdpRedirect {
-				t.Errorf("whole packet: verdict %d", got.verdict)
 			}
 		})
 	}
@@ -351,75 +259,4 @@ func TestXDPEncapChoices(t *testing.T) {
 			t.Errorf("%d different ids in 64 packets", len(ids))
 		}
 	})
-}
-
-// TestXDPDecapByTC passes unchanged what a session wants and XDP cannot do, and
-// what it could not deliver.
-func TestXDPDecapByTC(t *testing.T) {
-	m := open(t, 64)
-	tag := dataplane.Tag{Type: 0x8100, VID: 5}
-	for name, change := range map[string]func(*dataplane.Receive, *maps.Port, *maps.Port){
-		"nothing":                func(*dataplane.Receive, *maps.Port, *maps.Port) {},
-		"sequencing":             func(r *dataplane.Receive, _, _ *maps.Port) { r.Sequencing = true },
-		"tag pushed":             func(r *dataplane.Receive, _, _ *maps.Port) { r.Tags.Push[0] = tag },
-		"tag set":                func(r *dataplane.Receive, _, _ *maps.Port) { r.Tags.Set[0] = tag },
-		"tag popped":             func(r *dataplane.Receive, _, _ *maps.Port) { r.Tags.Pop = 1 },
-		"MSS clamped":            func(r *dataplane.Receive, _, _ *maps.Port) { r.ClampMTU = 1400 },
-		"circuit without XDP":    func(r *dataplane.Receive, _, _ *maps.Port) { r.Circuit = 8 },
-		"circuit unable":         func(_ *dataplane.Receive, _, c *maps.Port) { c.Largest = 0 },
-		"larger than it carries": func(_ *dataplane.Receive, _, c *maps.Port) { c.Largest = 199 },
-		"out by an underlay":     func(_ *dataplane.Receive, _, c *maps.Port) { c.Underlay = true },
-		"in by a circuit":        func(_ *dataplane.Receive, u, _ *maps.Port) { u.Underlay = false },
-		"in by another port":     func(_ *dataplane.Receive, u, _ *maps.Port) { u.IfIndex = 3 },
-		"first MAC byte":         func(_ *dataplane.Receive, u, _ *maps.Port) { u.MAC[0] = 2 },
-		"last MAC byte":          func(_ *dataplane.Receive, u, _ *maps.Port) { u.MAC[5] = 1 },
-	} {
-		for _, f := range carriers() {
-			t.Run(name+"/"+f.name, func(t *testing.T) {
-				r := f.receive(t)
-				r.Circuit = otherPort
-				in, out := loopback(true), maps.Port{IfIndex: otherPort, Largest: largest}
-				change(&r, &in, &out)
-				must(t, m.PutReceive(r))
-				setPorts(t, m, in, out)
-				sent, verdict := f.outer(t, nearSession, frame(200, 0x0800)), uint32(xdpPass)
-				if name == "nothing" {
-					verdict = xdpRedirect
-				}
-				got := runXDP(t, m.Programs().XdpDecap, slices.Clone(sent))
-				if got.verdict != verdict || bytes.Equal(got.packet, sent) != (verdict == xdpPass) {
-					t.Errorf("verdict %d, want %d; %d bytes of %d", got.verdict, verdict, len(got.packet), len(sent))
-				}
-				wantDrops(t, m, map[dataplane.Drop]uint64{})
-			})
-		}
-	}
-}
-
-// TestXDPDecapCongestion leaves packets that the underlay has marked to the tc
-// program, and no other mark.
-func TestXDPDecapCongestion(t *testing.T) {
-	m := open(t, 64)
-	for _, f := range carriers() {
-		t.Run(f.name, func(t *testing.T) {
-			decapByXDP(t, m, f.receive(t))
-			for mark := range byte(4) {
-				sent := f.outer(t, nearSession, frame(100, 0x0800))
-				if f.v6 {
-					sent[15] |= mark << 4
-				} else {
-					sent[15] |= mark
-					fixIPv4(sent)
-				}
-				verdict := uint32(xdpRedirect)
-				if mark == 3 {
-					verdict = xdpPass
-				}
-				got := runXDP(t, m.Programs().XdpDecap, slices.Clone(sent))
-				if got.verdict != verdict || verdict == xdpPass && !bytes.Equal(got.packet, sent) {
-					t.Errorf("mark %d: verdict %d, want %d", mark, got.verdict, verdict)
-				}
-			}
-		})
-	}
 }
