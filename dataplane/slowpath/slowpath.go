@@ -49,11 +49,11 @@ type Options struct {
 
 // Counters are totals in packets since New.
 type Counters struct {
-	Received    uint64 // taken from the sockets; what follows but RateLimited is of these
-	Delivered   uint64 // given to decapsulation, which may drop and count them
-	Foreign     uint64 // from an interface that is no underlay, or to another address
-	Malformed   uint64 // no packets at all
-	Failed      uint64 // could not be sent into the helper pair
+	Received  uint64 // taken from the sockets; what follows but RateLimited is of these
+	Delivered uint64 // given to decapsulation, which may drop and count them
+	Foreign   uint64 // from an interface that is no underlay, or to another address
+	Malformed uint64 // no packets at all
+	Failed    uint64 // could not be sent into the helper pair
 	// RateLimited were left to the kernel to drop, because too many came. The
 	// kernel counts UDP packets with a wrong checksum among them.
 	RateLimited uint64

@@ -40,6 +40,7 @@ type socket struct {
 	file     *os.File
 	conn     syscall.RawConn
 	filter   Filter // nil = none
+	errors   int    // file descriptor of openErrorSocket; -1 = none
 	buf, oob []byte
 	stop     chan struct{} // closed by close
 	done     chan struct{} // closed by the owner of receive
@@ -51,20 +52,23 @@ type socket struct {
 // openSocket opens the socket of an endpoint and takes the filter over.
 func openSocket(e dataplane.Endpoint, filter Filter) (*socket, error) {
 	k := &socket{
-		endpoint: e, filter: filter, oob: make([]byte, controlSize),
+		endpoint: e, filter: filter, errors: -1, oob: make([]byte, controlSize),
 		buf: make([]byte, ethernetLen+ipv6Len+udpLen+maxPacket), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	fd, err := unix.Socket(k.family(), k.kind()|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, k.protocol())
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open a socket: %w", err), k.closeFilter())
+		return nil, errors.Join(fmt.Errorf("open a socket: %w", err), k.release())
 	}
 	k.file = os.NewFile(uintptr(fd), "slow path")
 	err = k.prepare(fd)
 	if err == nil {
 		k.conn, err = k.file.SyscallConn()
 	}
+	if err == nil && k.v6() && !k.udp() {
+		k.errors, err = openErrorSocket(e.Address)
+	}
 	if err != nil {
-		return nil, errors.Join(err, k.file.Close(), k.closeFilter())
+		return nil, errors.Join(err, k.file.Close(), k.release())
 	}
 	return k, nil
 }
@@ -286,13 +290,18 @@ func (k *socket) close() uint64 {
 	close(k.stop)
 	_ = k.file.Close()
 	<-k.done
-	_ = k.closeFilter()
+	_ = k.release()
 	return lost
 }
 
-func (k *socket) closeFilter() error {
-	if k.filter == nil {
-		return nil
+// release closes what a socket has besides its file.
+func (k *socket) release() error {
+	var errs []error
+	if k.filter != nil {
+		errs = append(errs, k.filter.Close())
 	}
-	return k.filter.Close()
+	if k.errors >= 0 {
+		errs = append(errs, unix.Close(k.errors))
+	}
+	return errors.Join(errs...)
 }

@@ -9,15 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"longwire/dataplane"
 	"longwire/dataplane/slowpath"
 	"longwire/dataplane/tc"
 	"longwire/test/lab"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must happen.
 const patience = 10 * time.Second
