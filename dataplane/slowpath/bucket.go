@@ -7,19 +7,20 @@ import (
 
 // bucket is a token bucket that fills with a token in every interval and holds
 // a second's worth of them. Whoever finds it empty waits for a token of the
-// future.
+// future. The zero bucket has no rate yet.
 type bucket struct {
+	mu       sync.Mutex
 	interval time.Duration
 	burst    time.Duration // what a full bucket is worth
-
-	mu   sync.Mutex
-	next time.Time // when the next token is there; in the past if there are some
+	next     time.Time     // when the next token is there; in the past if there are some
 }
 
-// newBucket makes a full bucket for rate tokens a second, at least one.
-func newBucket(rate int) *bucket {
-	interval := max(time.Second/time.Duration(max(rate, 1)), 1)
-	return &bucket{interval: interval, burst: time.Second - interval}
+// setRate gives the bucket rate tokens a second, at least one.
+func (b *bucket) setRate(rate int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.interval = max(time.Second/time.Duration(max(rate, 1)), 1)
+	b.burst = time.Second - b.interval
 }
 
 // take takes one token and returns how long its owner has to wait for it.

@@ -29,7 +29,8 @@ func TestBucketWaits(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBucket(tt.rate)
+			b := &bucket{}
+			b.setRate(tt.rate)
 			for range tt.taken {
 				b.take(start)
 			}
@@ -44,7 +45,8 @@ func TestBucketWaits(t *testing.T) {
 func TestBucketIsNeverGenerous(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rate := rapid.IntRange(1, 5000).Draw(t, "rate")
-		b, start := newBucket(rate), time.Unix(1700000000, 0)
+		b, start := &bucket{}, time.Unix(1700000000, 0)
+		b.setRate(rate)
 		now := start
 		for n := 1; n <= 2*rate; n++ {
 			now = now.Add(time.Duration(rapid.IntRange(0, 2_000_000).Draw(t, "pause")))
@@ -59,9 +61,27 @@ func TestBucketIsNeverGenerous(t *testing.T) {
 	})
 }
 
+// A new rate counts from the next token on.
+func TestBucketChangesItsRate(t *testing.T) {
+	b, now := &bucket{}, time.Unix(1700000000, 0)
+	for _, rate := range []int{1, 100, 2} {
+		b.setRate(rate)
+		for i := range rate {
+			if got := b.take(now); got != 0 {
+				t.Errorf("rate %d: token %d after %v", rate, i, got)
+			}
+		}
+		if got := b.take(now); got != time.Second/time.Duration(rate) {
+			t.Errorf("rate %d: an empty bucket gives a token after %v", rate, got)
+		}
+		now = now.Add(time.Minute)
+	}
+}
+
 func TestBucketWaitEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, stop := newBucket(1), make(chan struct{})
+		b, stop := &bucket{}, make(chan struct{})
+		b.setRate(1)
 		if !b.wait(stop) {
 			t.Error("a full bucket gives nothing")
 		}

@@ -30,8 +30,8 @@ func TestMain(m *testing.M) {
 			fmt.Println("drop capabilities:", err)
 			os.Exit(1)
 		}
-		s := slowpath.New(slowpath.Options{Helper: "longwire1", Rate: 1, Log: slog.New(slog.DiscardHandler)})
-		fmt.Println(s.Want([]dataplane.Endpoint{{Address: netip.MustParseAddr("192.0.2.1")}}, nil))
+		s := slowpath.New(slowpath.Options{Helper: "longwire1", Log: slog.New(slog.DiscardHandler)})
+		fmt.Println(s.Want(slowpath.Wanted{Endpoints: []dataplane.Endpoint{{Address: netip.MustParseAddr("192.0.2.1")}}, Rate: 1}))
 		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m)

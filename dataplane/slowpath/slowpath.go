@@ -38,13 +38,20 @@ type Options struct {
 	// Helper is the interface out of which packets are sent: what leaves it
 	// arrives at the program that decapsulates them.
 	Helper string
-	// Rate is how many packets in a second are taken at the most; that many may
-	// come at once.
-	Rate int
 	// Filter makes the filter of the socket of an endpoint. Without it every
 	// packet of an endpoint is taken, and tried.
 	Filter func(dataplane.Endpoint) (Filter, error)
 	Log    *slog.Logger
+}
+
+// Wanted is what a Slowpath should do.
+type Wanted struct {
+	Endpoints []dataplane.Endpoint
+	// Underlays are the interfaces, by ifindex, by which packets may come in.
+	Underlays []int
+	// Rate is how many packets in a second are taken at the most; that many may
+	// come at once. 0 takes none and opens nothing.
+	Rate int
 }
 
 // Counters are totals in packets since New.
@@ -63,7 +70,7 @@ type Counters struct {
 // from any goroutine.
 type Slowpath struct {
 	options   Options
-	bucket    *bucket
+	bucket    bucket
 	underlays atomic.Pointer[map[int]bool]
 
 	received, delivered, foreign, malformed, failed atomic.Uint64
@@ -76,36 +83,39 @@ type Slowpath struct {
 
 // New returns a slow path without endpoints; it opens nothing yet.
 func New(o Options) *Slowpath {
-	s := &Slowpath{options: o, bucket: newBucket(o.Rate), sockets: map[dataplane.Endpoint]*socket{}}
+	s := &Slowpath{options: o, sockets: map[dataplane.Endpoint]*socket{}}
 	s.underlays.Store(&map[int]bool{})
 	return s
 }
 
-// Want makes the sockets exactly those of the endpoints, and takes packets that
-// come in by the underlays, interfaces by ifindex, and by no others. It returns
-// what could not be opened, in words for people; the next call tries again.
-// Sockets belong to the network namespace that the calling thread is in.
-func (s *Slowpath) Want(endpoints []dataplane.Endpoint, underlays []int) []error {
+// Want makes it so. It returns what could not be opened, in words for people;
+// the next call tries again. Sockets belong to the network namespace that the
+// calling thread is in.
+func (s *Slowpath) Want(w Wanted) []error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	accepted := make(map[int]bool, len(underlays))
-	for _, index := range underlays {
-		accepted[index] = true
+	if w.Rate <= 0 {
+		w.Endpoints = nil
 	}
-	s.underlays.Store(&accepted)
-	for e, k := range s.sockets {
-		if !slices.Contains(endpoints, e) {
+	s.bucket.setRate(w.Rate)
+	underlays := make(map[int]bool, len(w.Underlays))
+	for _, index := range w.Underlays {
+		underlays[index] = true
+	}
+	s.underlays.Store(&underlays)
+	for e, k := range maps.Clone(s.sockets) {
+		if !slices.Contains(w.Endpoints, e) {
 			s.drop(e, k)
 		}
 	}
-	if len(endpoints) == 0 {
+	if len(w.Endpoints) == 0 {
 		return nil
 	}
 	if err := s.openInjector(); err != nil {
 		return []error{fmt.Errorf("the slow path is off, so fragmented tunnel packets are lost: %w", explain(err))}
 	}
 	var errs []error
-	for _, e := range endpoints {
+	for _, e := range w.Endpoints {
 		if err := s.open(e); err != nil {
 			errs = append(errs, fmt.Errorf("slow path of %s: %w", name(e), explain(err)))
 		}

@@ -251,6 +251,10 @@ func TestHelperMadeAnew(t *testing.T) {
 // be opened again.
 func TestLife(t *testing.T) {
 	w := newWorld(t, 1000)
+	sockets := func() int { return strings.Count(w.pe.Run("ss", "-Hanuw"), "\n") }
+	if n := sockets(); n != len(carriers)+1 { // one is for ICMPv6 errors
+		t.Errorf("%d sockets, want %d", n, len(carriers)+1)
+	}
 	for _, c := range carriers {
 		w.delivers(c)
 	}
@@ -264,6 +268,13 @@ func TestLife(t *testing.T) {
 		t.Fatal(errs)
 	}
 	w.delivers(carriers[3])
+	w.rate = 0
+	if errs := w.want(endpoints()...); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	if n := sockets(); n != 0 {
+		t.Errorf("%d sockets with a rate of nothing", n)
+	}
 	want = slowpath.Counters{Received: 6, Delivered: 6}
 	w.awaitCounters("six", func(c slowpath.Counters) bool { return c == want })
 	for range 2 {

@@ -31,14 +31,15 @@ type world struct {
 	port           *lab.Port // of the router, towards the PE
 	customer       *lab.Sniffer
 	injected       *lab.Sniffer // what the slow path sends
-	id             uint32       // of the next datagram
+	rate           int
+	id             uint32 // of the next datagram
 }
 
 // newWorld makes a world whose slow path has a rate.
 func newWorld(t *testing.T, rate int) *world {
 	t.Helper()
 	l := lab.New(t)
-	w := &world{t: t, lab: l, ce: l.Namespace("ce"), pe: l.Namespace("pe"), router: l.Namespace("router")}
+	w := &world{t: t, lab: l, ce: l.Namespace("ce"), pe: l.Namespace("pe"), router: l.Namespace("router"), rate: rate}
 	l.Veth(w.ce, "eth0", w.pe, "ac0", 9500)
 	l.Veth(w.pe, "ul0", w.router, "eth0", 1500)
 	l.Veth(w.pe, "other", w.router, "eth1", 1500)
@@ -53,7 +54,7 @@ func newWorld(t *testing.T, rate int) *world {
 	w.pe.Route("0.0.0.0/0", "10.0.0.254")
 	w.pe.Route("::/0", "fd00::254")
 	w.open()
-	w.start(rate)
+	w.start()
 	w.port = w.router.Port("eth0")
 	w.customer, w.injected = w.ce.Sniff("eth0"), w.pe.Sniff("longwire0")
 	return w
@@ -102,10 +103,10 @@ func (w *world) session(c carrier, change func(*dataplane.Receive)) {
 }
 
 // start makes the slow path.
-func (w *world) start(rate int) {
+func (w *world) start() {
 	w.t.Helper()
 	w.slow = slowpath.New(slowpath.Options{
-		Helper: tc.HelperSegment, Rate: rate, Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
+		Helper: tc.HelperSegment, Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
 		Filter: func(e dataplane.Endpoint) (slowpath.Filter, error) { return w.plane.SessionFilter(e) },
 	})
 	w.t.Cleanup(func() {
@@ -138,7 +139,7 @@ func (c carrier) endpoint() dataplane.Endpoint {
 // want asks for endpoints with the PE's underlay.
 func (w *world) want(endpoints ...dataplane.Endpoint) (errs []error) {
 	_ = w.pe.Do(func() error {
-		errs = w.slow.Want(endpoints, []int{w.pe.Index("ul0")})
+		errs = w.slow.Want(slowpath.Wanted{Endpoints: endpoints, Underlays: []int{w.pe.Index("ul0")}, Rate: w.rate})
 		return nil
 	})
 	return errs

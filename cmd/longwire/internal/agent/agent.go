@@ -56,6 +56,7 @@ type Deps struct {
 	NewSpeaker func(speaker.Config) Speaker
 	// SetPromiscuous is link.SetPromiscuous.
 	SetPromiscuous func(ifindex int, on bool) error
+	SlowPath       SlowPath // nil = none
 	// Load reads the configuration file for a reload.
 	Load func() (*config.Config, error)
 	// Ready is called once, when the first pass is done.
@@ -95,11 +96,13 @@ type Agent struct {
 	announced []evpn.Advertisement
 	desired   dataplane.State // of the last pass that applied everything
 	circuits  circuits
-	known     map[string]bool         // pseudowires that may have an identity
-	awaited   map[netip.Addr]struct{} // peers whose End-of-RIB is still to come
-	returning returning               // peers whose stale routes may still come again
-	holdUntil time.Time               // when waiting for them ends; zero = not waiting
-	repairs   uint64
+	// slowProblems are those of the slow path in the last pass.
+	slowProblems []string
+	known        map[string]bool         // pseudowires that may have an identity
+	awaited      map[netip.Addr]struct{} // peers whose End-of-RIB is still to come
+	returning    returning               // peers whose stale routes may still come again
+	holdUntil    time.Time               // when waiting for them ends; zero = not waiting
+	repairs      uint64
 
 	dirty    bool      // something changed since the last pass
 	earliest time.Time // when the next pass may be

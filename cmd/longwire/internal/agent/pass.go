@@ -35,6 +35,7 @@ func (a *Agent) pass(now time.Time) {
 	report := a.reconciler.Reconcile(p.State, now)
 	a.announce(p, report)
 	a.want(p.Flows, now)
+	a.takeSlowly(&p, now)
 	a.repaired(p, report, repaired)
 	a.settle(in, &p, report, failed)
 	a.forget(actual)

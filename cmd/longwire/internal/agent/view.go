@@ -98,7 +98,7 @@ func (a *Agent) Counters() ([]api.Counters, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := map[string]bool{}
+	names := map[string]bool{"": true}
 	for name := range all {
 		names[name] = true
 	}
@@ -117,6 +117,7 @@ func (a *Agent) Counters() ([]api.Counters, error) {
 		}
 		counters = append(counters, c)
 	}
+	a.showSlowPath(counters)
 	return counters, nil
 }
 

@@ -94,6 +94,7 @@ type Counters struct {
 	DecapPackets uint64            `json:"decap_packets"`
 	DecapBytes   uint64            `json:"decap_bytes"` // of customer frames
 	Drops        map[string]uint64 `json:"drops,omitempty"`
+	SlowPath     *SlowPath         `json:"slow_path,omitempty"` // with the empty name only
 }
 
 // Agent is the state of the agent itself.

@@ -46,7 +46,7 @@ type collector struct{ backend api.Backend }
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		buildInfo, problems, holding, repairs, pseudowireUp, pseudowireInfo, since, packets, bytes, drops,
-		neighborUp, neighborFlaps, received, advertised, routes,
+		neighborUp, neighborFlaps, received, advertised, routes, slowReceived, slowDelivered, slowDrops,
 	} {
 		ch <- d
 	}
@@ -92,6 +92,7 @@ func (c collector) traffic(ch chan<- prometheus.Metric) {
 			counter(ch, drops, dropped, n.Pseudowire, reason)
 		}
 		if n.Pseudowire == "" {
+			slowPath(ch, n.SlowPath)
 			continue
 		}
 		counter(ch, packets, n.EncapPackets, n.Pseudowire, "encap")
