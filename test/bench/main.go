@@ -26,6 +26,7 @@ type scale struct {
 	passes int           // over all programs, sizes and carriers
 	burst  time.Duration // of frames of one size in each pass
 	tcp    int           // seconds of one transfer; iperf3 takes whole ones
+	turns  int           // of small packets in each round
 	rate   time.Duration // of one small-packet run
 	echoes int           // of one round-trip run
 	// upkeeps is how often the maps are filled.
@@ -34,9 +35,9 @@ type scale struct {
 
 // scale returns the sizes of a run: under six minutes, or under one and a half.
 func (o options) scale() scale {
-	s := scale{rounds: 5, passes: 5, burst: 100 * time.Millisecond, tcp: 1, rate: 400 * time.Millisecond, echoes: 5000, upkeeps: 3}
+	s := scale{rounds: 5, passes: 5, burst: 100 * time.Millisecond, tcp: 1, turns: 4, rate: 100 * time.Millisecond, echoes: 5000, upkeeps: 3}
 	if o.quick {
-		s = scale{rounds: 1, passes: 2, burst: 50 * time.Millisecond, tcp: 1, rate: 300 * time.Millisecond, echoes: 2000, upkeeps: 1}
+		s = scale{rounds: 1, passes: 2, burst: 50 * time.Millisecond, tcp: 1, turns: 4, rate: 75 * time.Millisecond, echoes: 2000, upkeeps: 1}
 	}
 	if o.rounds > 0 {
 		s.rounds = o.rounds

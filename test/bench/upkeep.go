@@ -106,23 +106,14 @@ func (w *world) upkeep(n int) (u upkeep, err error) {
 		return u, err
 	}
 	defer func() { err = errors.Join(err, f.maps.Close(), maps.Unpin(dir)) }()
-	if u.add, u.replace, u.remove, err = f.times(); err != nil {
-		return u, err
-	}
-	if _, err = f.each(f.sessions, f.put); err != nil {
-		return u, err
-	}
-	u.process = heapBytes() - before
-	if u.kernel, err = pinnedBytes(dir); err != nil {
-		return u, err
-	}
-	begin := time.Now()
-	state, err := f.maps.Read()
-	u.read = time.Since(begin)
-	if err == nil && len(state.Receive)+len(state.Transmit) != 2*n {
-		err = fmt.Errorf("%d and %d entries of %d", len(state.Receive), len(state.Transmit), n)
-	}
-	runtime.KeepAlive(f)
+	u.add, u.replace, u.remove, err = f.times(func() error {
+		u.process = heapBytes() - before
+		if u.kernel, err = pinnedBytes(dir); err != nil {
+			return err
+		}
+		u.read, err = f.read()
+		return err
+	})
 	return u, err
 }
 
@@ -133,11 +124,15 @@ type filling struct {
 	sessions, replacements []session
 }
 
-// times returns how long it takes to add, replace and remove all sessions.
-func (f *filling) times() (add, replace, remove time.Duration, err error) {
-	for range f.count {
+// times returns how long it takes to add, replace and remove all sessions. It
+// calls full when they are there for the first time.
+func (f *filling) times(full func() error) (add, replace, remove time.Duration, err error) {
+	for i := range f.count {
 		took, failed := f.each(f.sessions, f.put)
 		add, err = add+took, errors.Join(err, failed)
+		if i == 0 {
+			err = errors.Join(err, full())
+		}
 		took, failed = f.each(f.replacements, f.put)
 		replace, err = replace+took, errors.Join(err, failed)
 		took, failed = f.each(f.sessions, f.remove)
@@ -145,6 +140,17 @@ func (f *filling) times() (add, replace, remove time.Duration, err error) {
 	}
 	count := time.Duration(f.count)
 	return add / count, replace / count, remove / count, err
+}
+
+// read returns how long it takes to read all sessions, once.
+func (f *filling) read() (time.Duration, error) {
+	begin := time.Now()
+	state, err := f.maps.Read()
+	took := time.Since(begin)
+	if n := len(f.sessions); err == nil && (len(state.Receive) != n || len(state.Transmit) != n) {
+		err = fmt.Errorf("%d and %d entries of %d", len(state.Receive), len(state.Transmit), n)
+	}
+	return took, err
 }
 
 // each does the same to all sessions, until it fails.
