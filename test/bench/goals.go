@@ -147,6 +147,7 @@ func (t timings) goals() []goal {
 	encap := goal{"encapsulation, ns/packet, without a checksum", 25, true, 0, nil}
 	summed := goal{"encapsulation, ns/packet, with one, 1450 bytes", 110, true, 0, nil}
 	decap := goal{"decapsulation, ns/packet", 50, true, 0, nil}
+	xdp := goal{"either by XDP, ns/packet", 15, true, 0, nil}
 	for _, c := range carriers {
 		for _, size := range frameSizes {
 			of := fmt.Sprintf("%s, %d bytes", c, size)
@@ -158,9 +159,12 @@ func (t timings) goals() []goal {
 				summed.figures = append(summed.figures, named{of, e})
 			}
 			decap.figures = append(decap.figures, named{of, d})
+			for _, row := range []string{rowEncapXDP, rowDecapXDP} {
+				xdp.figures = append(xdp.figures, named{row + ", " + of, median(t[figure{row, c, size}])})
+			}
 		}
 	}
-	return []goal{encap, summed, decap}
+	return []goal{encap, summed, decap, xdp}
 }
 
 // summary says which goals were reached. The ratio of small packets depends on

@@ -29,15 +29,14 @@ type scale struct {
 	turns  int           // of small packets in each round
 	rate   time.Duration // of one small-packet run
 	echoes int           // of one round-trip run
-	// upkeeps is how often the maps are filled.
-	upkeeps int
+	fills  int           // of maps
 }
 
 // scale returns the sizes of a run: under six minutes, or under one and a half.
 func (o options) scale() scale {
-	s := scale{rounds: 5, passes: 5, burst: 100 * time.Millisecond, tcp: 1, turns: 4, rate: 100 * time.Millisecond, echoes: 5000, upkeeps: 3}
+	s := scale{rounds: 5, passes: 5, burst: 100 * time.Millisecond, tcp: 1, turns: 4, rate: 100 * time.Millisecond, echoes: 5000, fills: 3}
 	if o.quick {
-		s = scale{rounds: 1, passes: 2, burst: 50 * time.Millisecond, tcp: 1, turns: 4, rate: 75 * time.Millisecond, echoes: 2000, upkeeps: 1}
+		s = scale{rounds: 1, passes: 2, burst: 50 * time.Millisecond, tcp: 1, turns: 4, rate: 75 * time.Millisecond, echoes: 2000, fills: 1}
 	}
 	if o.rounds > 0 {
 		s.rounds = o.rounds
@@ -95,8 +94,11 @@ func run(o options) int {
 
 // measureAll runs all parts and prints their tables.
 func measureAll(r *runner, s scale) {
-	fmt.Println(facts())
+	fmt.Print(facts())
 	w := newWorld(r)
+	call, err := w.callCost()
+	w.must(err, "time a call")
+	fmt.Printf("A program's call to a kernel function that does nothing takes %.1f ns here.\n\n", call)
 	w.buildAll()
 	g, err := w.newGenerator()
 	w.must(err, "make the packet generator")

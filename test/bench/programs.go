@@ -54,6 +54,9 @@ var (
 const (
 	rowEncap = "encap, leased next hop"
 	rowDecap = "decap"
+
+	rowEncapXDP = "encap by XDP"
+	rowDecapXDP = "decap by XDP"
 )
 
 // rows are the lines of the table.

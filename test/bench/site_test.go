@@ -198,3 +198,11 @@ func TestNothingIsLeft(t *testing.T) {
 		}
 	}
 }
+
+// TestCallCost finds a call to take some time, and none to take less.
+func TestCallCost(t *testing.T) {
+	w, _ := testWorld(t)
+	if ns, err := w.callCost(); err != nil || ns < 0.1 || ns > 1000 {
+		t.Errorf("%v ns, %v", ns, err)
+	}
+}

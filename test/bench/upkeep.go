@@ -39,7 +39,7 @@ func measureUpkeep(w *world, s scale) string {
 	for _, n := range crowds {
 		w.Logf("maps with %s", crowdName(n))
 		var samples []upkeep
-		for range s.upkeeps {
+		for range s.fills {
 			u, err := w.upkeep(n)
 			w.must(err, "change "+crowdName(n))
 			samples = append(samples, u)
