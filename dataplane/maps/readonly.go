@@ -39,3 +39,6 @@ func OpenReadOnly(dir string) (*Maps, error) {
 	}
 	return m, nil
 }
+
+// Capacity returns the number of sessions that the maps hold.
+func (m *Maps) Capacity() uint32 { return m.objects.Receives.MaxEntries() }

@@ -37,6 +37,9 @@ func TestReadOnly(t *testing.T) {
 	if _, ok := all["a"]; !ok {
 		t.Errorf("counters of %v, want those of a", all)
 	}
+	if view.Capacity() != 64 {
+		t.Errorf("capacity %d, want 64", view.Capacity())
+	}
 	if err := view.PutReceive(receive(9, "a")); !errors.Is(err, os.ErrPermission) {
 		t.Errorf("put a session: %v", err)
 	}
