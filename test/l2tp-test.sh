@@ -351,7 +351,7 @@ open_shells() {
 send_pings() {
   local to=${host4[$2]}
   if [ "$3" = ipv6 ]; then to=${host6[$2]}; fi
-  in_ns "$1" ping -n -c 3 -i 0.1 -W 1 -M "do" -s "$4" "$to"
+  in_ns "$1" ping -n -c 3 -i 0.02 -W 1 -M "do" -s "$4" "$to"
 }
 
 # ping_both_ways LABEL: each packet must be answered.
@@ -396,7 +396,7 @@ encapsulated() {
 send_alone() {
   local label=$1 ns=$2 from=ns0 to=ns3
   if [ "$ns" = ns2 ]; then from=ns3 to=ns0; fi
-  try in_ns $from ping -n -c 1 -w 1 "${host4[$to]}" || true
+  try in_ns $from ping -n -c 1 -W 0.2 "${host4[$to]}" || true
   if [ "$(encapsulated "$ns")" -gt 0 ]; then
     ok "$label: $ns sends to its peer"
   else
