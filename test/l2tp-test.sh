@@ -120,7 +120,7 @@ remove_namespaces() {
 
 cleanup() {
   trap '' HUP INT TERM
-  remove_namespaces "${namespaces[@]}" probe
+  remove_namespaces "${namespaces[@]}" probe || true
   wait
   umount "$work/bpf" 2>/dev/null || true
   rm -rf "$work"

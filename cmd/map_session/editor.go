@@ -20,6 +20,7 @@ type plane interface {
 
 // host is what an editor needs of the rest of the host.
 type host struct {
+	netns          func() (uint64, error)         // our network namespace
 	interfaces     func() (map[int]string, error) // names by index
 	promiscuous    func(ifindex int) (bool, error)
 	setPromiscuous func(ifindex int, on bool) error
@@ -114,13 +115,9 @@ func (e editor) add(s session) error {
 	if err != nil {
 		return err
 	}
-	fresh := entry{mark: mark{circuit: s.circuit.Index, underlay: s.underlay.Index, promiscuous: old.promiscuous}, receive: &s.receive, transmit: &s.transmit}
-	if old.name == "" {
-		on, err := e.host.promiscuous(fresh.circuit)
-		if err != nil {
-			return err
-		}
-		fresh.promiscuous = !on
+	fresh := entry{receive: &s.receive, transmit: &s.transmit}
+	if fresh.mark, err = e.markOf(s, old); err != nil {
+		return err
 	}
 	fresh.name = fresh.String()
 	s.receive.Pseudowire, s.transmit.Pseudowire = fresh.name, fresh.name
@@ -137,6 +134,23 @@ func (e editor) add(s session) error {
 		return err
 	}
 	return e.forget(old.name, fresh.name)
+}
+
+// markOf returns the mark of a session that changes old, if there is an old one.
+func (e editor) markOf(s session, old entry) (mark, error) {
+	netns, err := e.host.netns()
+	if err != nil {
+		return mark{}, err
+	}
+	m := mark{netns: netns, circuit: s.circuit.Index, underlay: s.underlay.Index, promiscuous: old.promiscuous}
+	if old.name == "" {
+		on, err := e.host.promiscuous(m.circuit)
+		if err != nil {
+			return mark{}, err
+		}
+		m.promiscuous = !on
+	}
+	return m, nil
 }
 
 // predecessor returns the session that s changes, an empty one if there is none,

@@ -16,6 +16,8 @@ import (
 	"longwire/dataplane/fake"
 )
 
+const testNetns = 4026531840
+
 // world is a host in memory: a data plane and the interfaces 3 to 8, of which
 // the last is promiscuous before anybody asks.
 type world struct {
@@ -36,6 +38,7 @@ func newWorld() *world {
 
 func (w *world) editor() editor {
 	return editor{plane: w, host: host{
+		netns:       func() (uint64, error) { return testNetns, nil },
 		interfaces:  func() (map[int]string, error) { return maps.Clone(w.names), nil },
 		promiscuous: func(i int) (bool, error) { return w.promiscuous[i], nil },
 		setPromiscuous: func(i int, on bool) error {
@@ -96,7 +99,7 @@ func between(id dataplane.SessionID, circuit, underlay int) session {
 func TestAddAndDelete(t *testing.T) {
 	w := newWorld()
 	w.add(t, between(1, 5, 3), between(2, 8, 3))
-	first, second := mark{5, 3, true}.String(), mark{8, 3, false}.String()
+	first, second := mark{testNetns, 5, 3, true}.String(), mark{testNetns, 8, 3, false}.String()
 	s := w.State()
 	if len(s.Receive) != 2 || s.Receive[1].Pseudowire != first || s.Transmit[circuitOf(8)].Pseudowire != second {
 		t.Errorf("state %+v", s)
@@ -132,7 +135,7 @@ func TestAddAndDelete(t *testing.T) {
 func TestOrder(t *testing.T) {
 	w := newWorld()
 	w.add(t, between(1, 5, 3))
-	name := mark{5, 3, true}.String()
+	name := mark{testNetns, 5, 3, true}.String()
 	want := []string{
 		"put receive 1 on 5 of " + name, "put transmit 1001 on 5 of " + name,
 		"attach underlay on 3", "attach circuit on 5",
@@ -176,7 +179,7 @@ func TestChange(t *testing.T) {
 			t.Errorf("a change made a gap: %s", call)
 		}
 	}
-	if last := w.Writes()[len(w.Writes())-1]; last != "forget of "+(mark{5, 3, true}).String() {
+	if last := w.Writes()[len(w.Writes())-1]; last != "forget of "+(mark{testNetns, 5, 3, true}).String() {
 		t.Errorf("the old name is not forgotten: %s", last)
 	}
 	// The mode is still ours to take away.
@@ -276,7 +279,7 @@ func TestInterfaceGone(t *testing.T) {
 
 // TestWanted attaches nothing twice.
 func TestWanted(t *testing.T) {
-	all := []entry{{mark: mark{6, 3, true}}, {mark: mark{5, 3, true}}, {mark: mark{7, 4, false}}}
+	all := []entry{{mark: mark{testNetns, 6, 3, true}}, {mark: mark{testNetns, 5, 3, true}}, {mark: mark{testNetns, 7, 4, false}}}
 	got := wanted(all, map[int]string{5: "a", 6: "b", 3: "c", 4: "d"})
 	if !slices.Equal(got.Circuits, []int{5, 6}) || !slices.Equal(got.Underlays, []int{3, 4}) {
 		t.Errorf("%+v", got)

@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"net"
+	"os"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // helperPrefix begins the names of the data plane's own interfaces.
@@ -48,4 +50,13 @@ func interfaceNames() (map[int]string, error) {
 		names[i.Index] = i.Name
 	}
 	return names, nil
+}
+
+// netnsInode identifies the network namespace of the calling thread.
+func netnsInode() (uint64, error) {
+	info, err := os.Stat("/proc/thread-self/ns/net")
+	if err != nil {
+		return 0, fmt.Errorf("find our network namespace: %w", err)
+	}
+	return info.Sys().(*syscall.Stat_t).Ino, nil
 }

@@ -409,3 +409,32 @@ func TestNetnsExec(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAnotherNamespace does not take the pins of one namespace for those of
+// another, whose interfaces have the same numbers, until they are given up.
+func TestAnotherNamespace(t *testing.T) {
+	t.Parallel()
+	top := lab.NewTopology(t, lab.Options{})
+	ends := sides(top)
+	v := variant{encapsulation: "ip"}
+	for i, end := range ends {
+		end.must(t, v.args(end, i)...)
+	}
+	intruder := side{top.PE2, ends[0].pins}
+	for _, args := range [][]string{v.args(intruder, 1), {"del", "-i", "11"}, {"del", "-E", lab.Circuit(0)}} {
+		if _, err := intruder.call(args...); err == nil || !strings.Contains(err.Error(), "another network namespace") {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	pings(t, top)
+	if l := intruder.list(t); len(l.Sessions) != 1 || l.Sessions[0].Circuit != "" || l.Sessions[0].CircuitIndex != ends[0].Index(lab.Circuit(0)) {
+		t.Errorf("listed %+v", l.Sessions)
+	}
+	intruder.must(t, "del", "--all")
+	if _, err := os.Stat(ends[0].pins); !os.IsNotExist(err) {
+		t.Errorf("pins are left: %v", err)
+	}
+	if !ends[1].promiscuous(lab.Circuit(0)) {
+		t.Error("a circuit of the same number was taken for that of the other namespace")
+	}
+}

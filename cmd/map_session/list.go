@@ -95,7 +95,15 @@ func list(dir string, cookies bool) (listing, error) {
 	if err != nil {
 		return l, err
 	}
+	netns, err := netnsInode()
+	if err != nil {
+		return l, err
+	}
 	for _, e := range entries(state) {
+		if e.netns != 0 && e.netns != netns {
+			// The numbers are of other interfaces than those here.
+			names = nil
+		}
 		l.Sessions = append(l.Sessions, e.listed(names, counters[e.name], cookies))
 	}
 	l.Drops = dropsOf(counters[""])

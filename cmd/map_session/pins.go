@@ -15,11 +15,15 @@ import (
 const defaultPins = "/sys/fs/bpf/longwire"
 
 // thisHost is the host that we run on.
-var thisHost = host{interfaces: interfaceNames, promiscuous: link.Promiscuous, setPromiscuous: link.SetPromiscuous}
+var thisHost = host{netns: netnsInode, interfaces: interfaceNames, promiscuous: link.Promiscuous, setPromiscuous: link.SetPromiscuous}
 
 // change opens the data plane, making it if need be, and lets f change it. When
 // f fails and there was no data plane before, there is none afterwards.
 func change(dir string, f func(editor) error) error {
+	// Opening would already take the data plane over from another namespace.
+	if err := checkHere(dir, thisHost); err != nil {
+		return err
+	}
 	// Nobody but SIGKILL ends us half-way.
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
@@ -33,6 +37,17 @@ func change(dir string, f func(editor) error) error {
 		err = errors.Join(err, tc.Uninstall(dir))
 	}
 	return err
+}
+
+// checkHere fails when the sessions that are pinned are of another network
+// namespace. Whether they are ours at all is asked later.
+func checkHere(dir string, h host) error {
+	netns, err := h.netns()
+	if err != nil {
+		return err
+	}
+	marks, _ := ourMarks(dir)
+	return here(marks, netns)
 }
 
 // capacity is that of the maps which are there, whoever made them; 0 is the
@@ -58,13 +73,17 @@ func removeAll(dir string, h host) error {
 	if err != nil {
 		return err
 	}
+	netns, err := h.netns()
+	if err != nil {
+		return err
+	}
 	if err := tc.Uninstall(dir); err != nil {
 		return err
 	}
 	e := editor{host: h}
 	var errs []error
 	for _, m := range marks {
-		errs = append(errs, perform([]step{e.promiscuous(m.circuit, false, m.promiscuous)}))
+		errs = append(errs, perform([]step{e.promiscuous(m.circuit, false, m.promiscuous && m.netns == netns)}))
 	}
 	return errors.Join(errs...)
 }

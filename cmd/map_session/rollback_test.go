@@ -92,7 +92,7 @@ func TestNameTakenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	writes := w.Writes()
-	if last := writes[len(writes)-1]; last != "forget of "+(mark{5, 3, true}).String() {
+	if last := writes[len(writes)-1]; last != "forget of "+(mark{testNetns, 5, 3, true}).String() {
 		t.Errorf("last write %q", last)
 	}
 }

@@ -222,15 +222,27 @@ func TestHelp(t *testing.T) {
 }
 
 func TestMark(t *testing.T) {
-	for _, m := range []mark{{5, 3, false}, {2147483647, 2147483647, true}} {
+	for _, m := range []mark{{4026531840, 5, 3, false}, {4294967295, 2147483647, 2147483647, true}} {
 		name := m.String()
 		if got, ok := parseMark(name); !ok || got != m || len(name) > 63 {
 			t.Errorf("%s is read as %+v, %v", name, got, ok)
 		}
 	}
-	for _, name := range []string{"", "customer-a", "map_session", "map_session/5", "map_session/5/", "map_session/a/3", "5/3", "map_session/5/3/4"} {
+	for _, name := range []string{"", "customer-a", "map_session", "map_session/5/3", "map_session/1/5/", "map_session/1/a/3", "map_session/-1/5/3", "1/5/3", "map_session/1/5/3/4"} {
 		if m, ok := parseMark(name); ok {
 			t.Errorf("%q is taken for ours: %+v", name, m)
+		}
+	}
+}
+
+func TestHere(t *testing.T) {
+	mine, other := mark{netns: 1}, mark{netns: 2}
+	for _, tt := range []struct {
+		marks []mark
+		fails bool
+	}{{nil, false}, {[]mark{mine, mine}, false}, {[]mark{mine, other}, true}} {
+		if err := here(tt.marks, 1); errors.Is(err, errElsewhere) != tt.fails {
+			t.Errorf("%v: error %v", tt.marks, err)
 		}
 	}
 }
