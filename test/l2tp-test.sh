@@ -248,15 +248,21 @@ kernel_tunnel() {
   ip -n "$id-$1" l2tp add tunnel tunnel_id "$6" peer_tunnel_id "$7" local "$4" remote "$5" encap "$3" "${ports[@]}"
 }
 
+# Each step says for itself that it failed: set -e does not hold for what is tried.
 start_kernel() {
   local family=$1 encapsulation=$2 ns=$3 far=${peer[$3]} device
-  kernel_tunnel "$ns" "$family" "$encapsulation" "$(outer "$family" "$ns")" "$(outer "$family" "$far")" "${tunnel[$ns]}" "${tunnel[$far]}"
+  kernel_tunnel "$ns" "$family" "$encapsulation" "$(outer "$family" "$ns")" "$(outer "$family" "$far")" \
+    "${tunnel[$ns]}" "${tunnel[$far]}" || return
   ip -n "$id-$ns" l2tp add session name l2tpeth0 tunnel_id "${tunnel[$ns]}" \
-    session_id "${session[$ns]}" peer_session_id "${session[$far]}" l2spec_type default
-  ip -n "$id-$ns" link set l2tpeth0 mtu 1500
-  ip -n "$id-$ns" link add br0 type bridge
-  for device in ac0 l2tpeth0; do ip -n "$id-$ns" link set "$device" master br0; done
-  for device in l2tpeth0 br0; do ip -n "$id-$ns" link set "$device" up; done
+    session_id "${session[$ns]}" peer_session_id "${session[$far]}" l2spec_type default || return
+  ip -n "$id-$ns" link set l2tpeth0 mtu 1500 || return
+  ip -n "$id-$ns" link add br0 type bridge || return
+  for device in ac0 l2tpeth0; do
+    ip -n "$id-$ns" link set "$device" master br0 || return
+  done
+  for device in l2tpeth0 br0; do
+    ip -n "$id-$ns" link set "$device" up || return
+  done
 }
 
 # lacking FAMILY ENCAPSULATION prints the part of the kernel that its own L2TP
