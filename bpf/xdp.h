@@ -8,6 +8,7 @@
 #include "checksum.h"
 #include "decap.h"
 #include "encap.h"
+#include "find.h"
 #include "packet.h"
 
 /* The least frame of a wire, without its checksum. Drivers pad what is shorter
@@ -77,7 +78,7 @@ FORCE_INLINE int xdp_encapsulate(struct xdp_md *x)
 	/* Before that its frames may lack a tag. */
 	if (!find_port(f.key, PORT_CIRCUIT))
 		return XDP_PASS;
-	f.to = bpf_map_lookup_elem(&transmits, &f.key);
+	f.to = find_transmit(f.key);
 	if (!f.to || f.to->flags & TRANSMIT_BY_TC || f.to->drop_l2cp)
 		return XDP_PASS;
 	f.extra = f.to->cookie_len + f.to->sublayer_len;
@@ -153,7 +154,7 @@ FORCE_INLINE int xdp_decapsulate_as(struct xdp_md *x, int v6, int udp)
 	void *d = DATA(x), *end = DATA_END(x);
 	__u32 id, header, stop;
 	const struct port *out;
-	struct receive *r;
+	const struct receive *r;
 
 	/* What the underlay has marked the inner frame must show (RFC 9601). No frame
 	 * is shorter than what may lie between the header and it. */
@@ -162,7 +163,7 @@ FORCE_INLINE int xdp_decapsulate_as(struct xdp_md *x, int v6, int udp)
 	if (udp && (LOAD16(d + l4 + UDP_HEADER) & bpf_htons(L2TP_TYPE_AND_VERSION)) != bpf_htons(L2TP_DATA_VERSION_3))
 		return XDP_PASS;
 	id = bpf_ntohl(LOAD32(d + base - L2TP_IP_HEADER));
-	r = bpf_map_lookup_elem(&receives, &id);
+	r = find_receive(id);
 	if (!r || r->flags & RECEIVE_BY_TC || !is_ours(d, r, v6, udp) || refuse(d, r, v6, udp))
 		return XDP_PASS;
 	if (!v6 && LOAD16(d + ETH_HEADER + 6) & bpf_htons(0x3fff))
