@@ -112,7 +112,7 @@ func frames(t *testing.T, w *world) {
 			for _, p := range pseudowires {
 				t.Run(fmt.Sprintf("from-ce%d-leased-%v/%v", side, leased, p), func(t *testing.T) {
 					if leased {
-						w.lease(t, side, p, lab.UnderlayMTU)
+						w.lease(t, side, p)
 					}
 					var sent [][]byte
 					for number, s := range shapes() {

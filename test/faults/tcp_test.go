@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -47,14 +48,15 @@ func (x exchange) run(t *testing.T, w *world) {
 	// Over IPv4 and UDP a super-frame stays whole if the underlay can cut it; over
 	// everything else, and with tags, it is cut before it is encapsulated.
 	whole := func(p pseudowire) bool { return !final && len(x.tags) == 0 && p.udp && !p.v6 }
-	snap := "2048"
+	cut := fmt.Sprint(w.mtu + 100)
+	snap := cut
 	if whole(pseudowire{udp: true}) {
 		snap = "70000"
 	}
 	// A long snap length costs buffer for every packet, so only these have it.
 	captures := []*lab.Capture{
 		w.P.Capture("pe2", "ip and udp port 1701", "-s", snap, "-B", "131072"),
-		w.P.Capture("pe2", "ip proto 115 or ip6 proto 115 or (ip6 and udp port 1701)", "-s", "2048"),
+		w.P.Capture("pe2", "ip proto 115 or ip6 proto 115 or (ip6 and udp port 1701)", "-s", cut),
 	}
 	for _, p := range pseudowires {
 		t.Run(p.String(), func(t *testing.T) { x.move(t, w, p) })
@@ -81,7 +83,7 @@ func (x exchange) run(t *testing.T, w *world) {
 	for _, p := range pseudowires {
 		for side := 1; side <= 2; side++ {
 			size := longest[lab.Key{Destination: p.source(side), Session: p.session(side)}]
-			if got := size > lab.UnderlayMTU+14; size == 0 || got != whole(p) {
+			if got := size > w.mtu+14; size == 0 || got != whole(p) {
 				t.Errorf("%v to PE%d: the longest packet has %d bytes; super-frames should stay whole: %v", p, side, size, whole(p))
 			}
 		}
@@ -119,8 +121,8 @@ func (x exchange) move(t *testing.T, w *world, p pseudowire) {
 			moved += uint64(x.size)
 			for side := 1; side <= 2; side++ {
 				if leased {
-					w.lease(t, 1, p, lab.UnderlayMTU)
-					w.lease(t, 2, p, lab.UnderlayMTU)
+					w.lease(t, 1, p)
+					w.lease(t, 2, p)
 				}
 				from, _ := w.Side(side)
 				far, _ := w.Side(3 - side)
@@ -152,6 +154,12 @@ func (w *world) speak(t *testing.T, p pseudowire) {
 		ce.Sysctl("net/ipv6/conf/"+dev+"/disable_ipv6", "0")
 		ce.Address(dev, netip.PrefixFrom(lab.Host6(side, p.number), 64).String())
 		t.Cleanup(func() { silence(ce, dev) })
+		w.Poll(patience, "addresses of "+dev, func() error {
+			if out := ce.Run("ip", "-6", "-o", "address", "show", "dev", dev, "tentative"); out != "" {
+				return errors.New(out)
+			}
+			return nil
+		})
 	}
 }
 

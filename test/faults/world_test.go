@@ -24,6 +24,7 @@ const circuitMTU = lab.DefaultMTU + 12
 type world struct {
 	*lab.Topology
 	device device
+	mtu    int // of the underlay, in bytes of IP
 	ends   [2]*end
 	// wire sends to PE 1's uplink, whatever the bytes are.
 	wire *lab.Port
@@ -43,7 +44,10 @@ func newWorld(t *testing.T, d device, o lab.Options) *world {
 	if o.CircuitMTU == 0 {
 		o.CircuitMTU = circuitMTU
 	}
-	w := &world{Topology: lab.NewTopology(t, o), device: d}
+	if o.UnderlayMTU == 0 {
+		o.UnderlayMTU = lab.UnderlayMTU
+	}
+	w := &world{Topology: lab.NewTopology(t, o), device: d, mtu: o.UnderlayMTU}
 	for side := 1; side <= 2; side++ {
 		ce, pe := w.Side(side)
 		e := w.open(t, pe)
@@ -130,10 +134,10 @@ func (w *world) inject(t *testing.T, packet []byte) {
 
 // lease makes the router the next hop of a side's packets, for as long as a
 // lease runs.
-func (w *world) lease(t *testing.T, side int, p pseudowire, mtu int) {
+func (w *world) lease(t *testing.T, side int, p pseudowire) {
 	t.Helper()
 	e := w.ends[side-1]
-	nh := dataplane.NextHop{IfIndex: e.pe.Index(lab.Uplink), MTU: mtu}
+	nh := dataplane.NextHop{IfIndex: e.pe.Index(lab.Uplink), MTU: w.mtu}
 	copy(nh.Source[:], e.pe.MAC(lab.Uplink))
 	copy(nh.Destination[:], w.P.MAC(e.pe.Role))
 	if err := e.Lease(dataplane.Flow{Local: p.source(side), Remote: p.source(3 - side)}, nh); err != nil {
