@@ -13,18 +13,26 @@ const (
 	jumboUnderlayMTU = 9216
 )
 
-// TestJumbo sends 9000-byte frames, tagged and not, and moves bytes by TCP in
-// such frames, over an underlay that carries them.
-func TestJumbo(t *testing.T) {
-	for _, d := range devices() {
-		t.Run(d.String(), func(t *testing.T) {
-			t.Parallel()
-			o := d.options()
-			o.CircuitMTU, o.UnderlayMTU = jumboCircuitMTU, jumboUnderlayMTU
-			w := newWorld(t, d, o)
-			t.Run("frames", func(t *testing.T) { jumboFrames(t, w) })
-			t.Run("TCP", func(t *testing.T) { exchange{size: 4 << 20, leased: []bool{false, true}}.run(t, w) })
-		})
+// jumbo sends 9000-byte frames, tagged and not, and moves bytes by TCP in such
+// frames, over an underlay that carries them.
+func jumbo(t *testing.T, w *world) {
+	w.resize(jumboCircuitMTU, jumboUnderlayMTU)
+	defer w.resize(circuitMTU, lab.UnderlayMTU)
+	t.Run("frames", func(t *testing.T) { jumboFrames(t, w) })
+	t.Run("TCP", func(t *testing.T) { exchange{size: 4 << 20, leased: []bool{true}}.run(t, w) })
+}
+
+// resize sets the MTUs of all links, in bytes of Ethernet payload.
+func (w *world) resize(circuits, underlay int) {
+	w.mtu = underlay
+	for side := 1; side <= 2; side++ {
+		ce, pe := w.Side(side)
+		pe.MTU(lab.Uplink, underlay)
+		w.P.MTU(pe.Role, underlay)
+		for _, p := range pseudowires {
+			ce.MTU(lab.HostPort(p.number), circuits)
+			pe.MTU(lab.Circuit(p.number), circuits)
+		}
 	}
 }
 

@@ -61,6 +61,7 @@ var rows = []struct {
 	{"own host", ownHost},
 	{"TCP", transfers},
 	{"tagged TCP", taggedTransfers},
+	{"jumbo frames", jumbo},
 }
 
 func TestDevices(t *testing.T) {

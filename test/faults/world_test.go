@@ -41,13 +41,8 @@ type end struct {
 func newWorld(t *testing.T, d device, o lab.Options) *world {
 	t.Helper()
 	o.Circuits = len(pseudowires)
-	if o.CircuitMTU == 0 {
-		o.CircuitMTU = circuitMTU
-	}
-	if o.UnderlayMTU == 0 {
-		o.UnderlayMTU = lab.UnderlayMTU
-	}
-	w := &world{Topology: lab.NewTopology(t, o), device: d, mtu: o.UnderlayMTU}
+	o.CircuitMTU = circuitMTU
+	w := &world{Topology: lab.NewTopology(t, o), device: d, mtu: lab.UnderlayMTU}
 	for side := 1; side <= 2; side++ {
 		ce, pe := w.Side(side)
 		e := w.open(t, pe)
