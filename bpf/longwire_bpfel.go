@@ -38,24 +38,41 @@ const (
 	LongwireDropReasonDROP_NO_ROUTE            LongwireDropReason = 4
 	LongwireDropReasonDROP_NO_HELPER           LongwireDropReason = 5
 	LongwireDropReasonDROP_NO_MEMORY           LongwireDropReason = 6
-	LongwireDropReasonDROP_UNKNOWN_SESSION     LongwireDropReason = 7
-	LongwireDropReasonDROP_NO_REMOTE           LongwireDropReason = 8
-	LongwireDropReasonDROP_WRONG_SOURCE        LongwireDropReason = 9
-	LongwireDropReasonDROP_WRONG_ENCAPSULATION LongwireDropReason = 10
-	LongwireDropReasonDROP_WRONG_COOKIE        LongwireDropReason = 11
-	LongwireDropReasonDROP_VCCV                LongwireDropReason = 12
-	LongwireDropReasonDROP_MALFORMED           LongwireDropReason = 13
-	LongwireDropReasonDROP_BAD_CHECKSUM        LongwireDropReason = 14
-	LongwireDropReasonDROP_FRAGMENT            LongwireDropReason = 15
-	LongwireDropReasonDROP_IP_OPTIONS          LongwireDropReason = 16
-	LongwireDropReasonDROP_REASONS             LongwireDropReason = 17
+	LongwireDropReasonDROP_L2CP                LongwireDropReason = 7
+	LongwireDropReasonDROP_LOOP                LongwireDropReason = 8
+	LongwireDropReasonDROP_UNKNOWN_SESSION     LongwireDropReason = 9
+	LongwireDropReasonDROP_NO_REMOTE           LongwireDropReason = 10
+	LongwireDropReasonDROP_WRONG_SOURCE        LongwireDropReason = 11
+	LongwireDropReasonDROP_WRONG_ENCAPSULATION LongwireDropReason = 12
+	LongwireDropReasonDROP_WRONG_COOKIE        LongwireDropReason = 13
+	LongwireDropReasonDROP_VCCV                LongwireDropReason = 14
+	LongwireDropReasonDROP_MALFORMED           LongwireDropReason = 15
+	LongwireDropReasonDROP_BAD_CHECKSUM        LongwireDropReason = 16
+	LongwireDropReasonDROP_FRAGMENT            LongwireDropReason = 17
+	LongwireDropReasonDROP_IP_OPTIONS          LongwireDropReason = 18
+	LongwireDropReasonDROP_CONTROL_MESSAGE     LongwireDropReason = 19
+	LongwireDropReasonDROP_WRONG_VERSION       LongwireDropReason = 20
+	LongwireDropReasonDROP_DUPLICATE           LongwireDropReason = 21
+	LongwireDropReasonDROP_LATE                LongwireDropReason = 22
+	LongwireDropReasonDROP_CONGESTION          LongwireDropReason = 23
+	LongwireDropReasonDROP_REASONS             LongwireDropReason = 24
 )
 
-type LongwireIdentity struct {
+type LongwireEndpointKey struct {
 	_       structs.HostLayout
-	Cookie  [8]uint8
-	Session uint32
-	Slot    uint32
+	Address [16]uint8
+	Port    uint16
+	V6      uint8
+	Pad     uint8
+}
+
+type LongwireIdentity struct {
+	_        structs.HostLayout
+	Cookie   [8]uint8
+	Previous [8]uint8
+	Rotated  uint64
+	Session  uint32
+	Slot     uint32
 }
 
 type LongwireIdentityKey struct {
@@ -69,40 +86,77 @@ type LongwireNextHop struct {
 	MacLast  uint32
 	Ifindex  uint32
 	Mtu      uint32
-	Pad      uint32
+	Flags    LongwireNextHopFlag
 	Expires  uint64
 }
+
+type LongwireNextHopFlag uint32
+
+const (
+	LongwireNextHopFlagNEXT_HOP_XDP LongwireNextHopFlag = 1
+)
 
 type LongwireReceive struct {
 	_           structs.HostLayout
 	Local       [16]uint8
 	Remote      [16]uint8
 	Cookie      uint64
+	Previous    uint64
 	Circuit     uint32
 	Slot        uint32
 	LocalPort   uint16
 	RemotePort  uint16
 	Flags       LongwireReceiveFlag
+	Tags        [2]uint32
+	ClampMtu    uint16
 	CookieLen   uint8
 	SublayerLen uint8
-	Pad         [6]uint8
+	PopTags     uint8
+	SetTags     uint8
+	PushTags    uint8
+	Pad         uint8
 }
 
 type LongwireReceiveFlag uint32
 
 const (
-	LongwireReceiveFlagRECEIVE_ACCEPT_IP  LongwireReceiveFlag = 1
-	LongwireReceiveFlagRECEIVE_ACCEPT_UDP LongwireReceiveFlag = 2
-	LongwireReceiveFlagRECEIVE_HAS_REMOTE LongwireReceiveFlag = 4
-	LongwireReceiveFlagRECEIVE_IPV6       LongwireReceiveFlag = 8
+	LongwireReceiveFlagRECEIVE_ACCEPT_IP     LongwireReceiveFlag = 1
+	LongwireReceiveFlagRECEIVE_ACCEPT_UDP    LongwireReceiveFlag = 2
+	LongwireReceiveFlagRECEIVE_HAS_REMOTE    LongwireReceiveFlag = 4
+	LongwireReceiveFlagRECEIVE_IPV6          LongwireReceiveFlag = 8
+	LongwireReceiveFlagRECEIVE_PREVIOUS      LongwireReceiveFlag = 16
+	LongwireReceiveFlagRECEIVE_ZERO_CHECKSUM LongwireReceiveFlag = 32
+	LongwireReceiveFlagRECEIVE_SEQUENCED     LongwireReceiveFlag = 64
+	LongwireReceiveFlagRECEIVE_TAGS          LongwireReceiveFlag = 128
+	LongwireReceiveFlagRECEIVE_CLAMP         LongwireReceiveFlag = 256
+	LongwireReceiveFlagRECEIVE_XDP           LongwireReceiveFlag = 512
 )
 
+type LongwireSequence struct {
+	_    structs.HostLayout
+	Lock struct {
+		_   structs.HostLayout
+		Val uint32
+	}
+	Expected uint32
+	Stray    uint32
+	Strays   uint32
+	Send     uint32
+	_        [4]byte
+	Answered uint64
+}
+
 type LongwireSessionCounters struct {
-	_            structs.HostLayout
-	EncapPackets uint64
-	EncapBytes   uint64
-	DecapPackets uint64
-	DecapBytes   uint64
+	_              structs.HostLayout
+	EncapPackets   uint64
+	EncapBytes     uint64
+	DecapPackets   uint64
+	DecapBytes     uint64
+	Fragmented     uint64
+	Answered       uint64
+	PreviousCookie uint64
+	SequenceGaps   uint64
+	SequenceResets uint64
 }
 
 type LongwireSettings struct {
@@ -110,7 +164,14 @@ type LongwireSettings struct {
 	ToSegment uint32
 	ToResolve uint32
 	Layout    uint32
+	Flags     LongwireSettingsFlag
 }
+
+type LongwireSettingsFlag uint32
+
+const (
+	LongwireSettingsFlagSETTINGS_DROP_UNKNOWN LongwireSettingsFlag = 1
+)
 
 type LongwireTransmit struct {
 	_           structs.HostLayout
@@ -121,35 +182,64 @@ type LongwireTransmit struct {
 	UdpSum      uint32
 	Carrier     LongwireCarrier
 	Flags       LongwireTransmitFlag
+	Circuit     uint32
+	PushTag     uint32
+	ClampMtu    uint16
 	CookieLen   uint8
 	SublayerLen uint8
-	Pad         [6]uint8
+	PopTags     uint8
+	DropL2cp    uint8
+	Pad         [2]uint8
 }
 
 type LongwireTransmitFlag uint32
 
 const (
-	LongwireTransmitFlagTRANSMIT_VARY_ID LongwireTransmitFlag = 1
+	LongwireTransmitFlagTRANSMIT_VARY_ID       LongwireTransmitFlag = 1
+	LongwireTransmitFlagTRANSMIT_CLOSED        LongwireTransmitFlag = 2
+	LongwireTransmitFlagTRANSMIT_SHARED        LongwireTransmitFlag = 4
+	LongwireTransmitFlagTRANSMIT_TO_HOST       LongwireTransmitFlag = 8
+	LongwireTransmitFlagTRANSMIT_TAGS          LongwireTransmitFlag = 16
+	LongwireTransmitFlagTRANSMIT_SEQUENCED     LongwireTransmitFlag = 32
+	LongwireTransmitFlagTRANSMIT_COPY_DSCP     LongwireTransmitFlag = 64
+	LongwireTransmitFlagTRANSMIT_COPY_ECN      LongwireTransmitFlag = 128
+	LongwireTransmitFlagTRANSMIT_ENTROPY       LongwireTransmitFlag = 256
+	LongwireTransmitFlagTRANSMIT_ZERO_CHECKSUM LongwireTransmitFlag = 512
+	LongwireTransmitFlagTRANSMIT_KEEP_WHOLE    LongwireTransmitFlag = 1024
+	LongwireTransmitFlagTRANSMIT_ANSWER        LongwireTransmitFlag = 2048
+	LongwireTransmitFlagTRANSMIT_CLAMP         LongwireTransmitFlag = 4096
 )
+
+type LongwireVlanKey struct {
+	_       structs.HostLayout
+	Circuit uint32
+	Outer   uint16
+	Inner   uint16
+}
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	LongwireMapCounters        = "counters"
-	LongwireMapDrops           = "drops"
-	LongwireMapIdentities      = "identities"
-	LongwireMapNextHops        = "next_hops"
-	LongwireMapReceives        = "receives"
-	LongwireMapSettings        = "settings"
-	LongwireMapTransmits       = "transmits"
-	LongwireProgDecap          = "decap"
-	LongwireProgEmpty          = "empty"
-	LongwireProgEncap          = "encap"
-	LongwireProgResolveNextHop = "resolve_next_hop"
-	LongwireProgSegment        = "segment"
-	LongwireVarDecapFlags      = "decap_flags"
-	LongwireVarKernelContext   = "kernel_context"
+	LongwireMapCounters         = "counters"
+	LongwireMapDrops            = "drops"
+	LongwireMapEndpoints        = "endpoints"
+	LongwireMapIdentities       = "identities"
+	LongwireMapNextHops         = "next_hops"
+	LongwireMapReceives         = "receives"
+	LongwireMapSequences        = "sequences"
+	LongwireMapSettings         = "settings"
+	LongwireMapTransmits        = "transmits"
+	LongwireMapVlans            = "vlans"
+	LongwireProgDecap           = "decap"
+	LongwireProgEmpty           = "empty"
+	LongwireProgEncap           = "encap"
+	LongwireProgReadClock       = "read_clock"
+	LongwireProgResolveNextHop  = "resolve_next_hop"
+	LongwireProgSegment         = "segment"
+	LongwireVarDecapFlags       = "decap_flags"
+	LongwireVarKernelContext    = "kernel_context"
+	LongwireVarWholeSuperFrames = "whole_super_frames"
 )
 
 // LoadLongwire returns the embedded CollectionSpec for Longwire.
@@ -197,6 +287,7 @@ type LongwireProgramSpecs struct {
 	Decap          *ebpf.ProgramSpec `ebpf:"decap"`
 	Empty          *ebpf.ProgramSpec `ebpf:"empty"`
 	Encap          *ebpf.ProgramSpec `ebpf:"encap"`
+	ReadClock      *ebpf.ProgramSpec `ebpf:"read_clock"`
 	ResolveNextHop *ebpf.ProgramSpec `ebpf:"resolve_next_hop"`
 	Segment        *ebpf.ProgramSpec `ebpf:"segment"`
 }
@@ -207,19 +298,23 @@ type LongwireProgramSpecs struct {
 type LongwireMapSpecs struct {
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Drops      *ebpf.MapSpec `ebpf:"drops"`
+	Endpoints  *ebpf.MapSpec `ebpf:"endpoints"`
 	Identities *ebpf.MapSpec `ebpf:"identities"`
 	NextHops   *ebpf.MapSpec `ebpf:"next_hops"`
 	Receives   *ebpf.MapSpec `ebpf:"receives"`
+	Sequences  *ebpf.MapSpec `ebpf:"sequences"`
 	Settings   *ebpf.MapSpec `ebpf:"settings"`
 	Transmits  *ebpf.MapSpec `ebpf:"transmits"`
+	Vlans      *ebpf.MapSpec `ebpf:"vlans"`
 }
 
 // LongwireVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type LongwireVariableSpecs struct {
-	DecapFlags    *ebpf.VariableSpec `ebpf:"decap_flags"`
-	KernelContext *ebpf.VariableSpec `ebpf:"kernel_context"`
+	DecapFlags       *ebpf.VariableSpec `ebpf:"decap_flags"`
+	KernelContext    *ebpf.VariableSpec `ebpf:"kernel_context"`
+	WholeSuperFrames *ebpf.VariableSpec `ebpf:"whole_super_frames"`
 }
 
 // LongwireObjects contains all objects after they have been loaded into the kernel.
@@ -244,22 +339,28 @@ func (o *LongwireObjects) Close() error {
 type LongwireMaps struct {
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Drops      *ebpf.Map `ebpf:"drops"`
+	Endpoints  *ebpf.Map `ebpf:"endpoints"`
 	Identities *ebpf.Map `ebpf:"identities"`
 	NextHops   *ebpf.Map `ebpf:"next_hops"`
 	Receives   *ebpf.Map `ebpf:"receives"`
+	Sequences  *ebpf.Map `ebpf:"sequences"`
 	Settings   *ebpf.Map `ebpf:"settings"`
 	Transmits  *ebpf.Map `ebpf:"transmits"`
+	Vlans      *ebpf.Map `ebpf:"vlans"`
 }
 
 func (m *LongwireMaps) Close() error {
 	return _LongwireClose(
 		m.Counters,
 		m.Drops,
+		m.Endpoints,
 		m.Identities,
 		m.NextHops,
 		m.Receives,
+		m.Sequences,
 		m.Settings,
 		m.Transmits,
+		m.Vlans,
 	)
 }
 
@@ -267,8 +368,9 @@ func (m *LongwireMaps) Close() error {
 //
 // It can be passed to LoadLongwireObjects or ebpf.CollectionSpec.LoadAndAssign.
 type LongwireVariables struct {
-	DecapFlags    *ebpf.Variable `ebpf:"decap_flags"`
-	KernelContext *ebpf.Variable `ebpf:"kernel_context"`
+	DecapFlags       *ebpf.Variable `ebpf:"decap_flags"`
+	KernelContext    *ebpf.Variable `ebpf:"kernel_context"`
+	WholeSuperFrames *ebpf.Variable `ebpf:"whole_super_frames"`
 }
 
 // LongwirePrograms contains all programs after they have been loaded into the kernel.
@@ -278,6 +380,7 @@ type LongwirePrograms struct {
 	Decap          *ebpf.Program `ebpf:"decap"`
 	Empty          *ebpf.Program `ebpf:"empty"`
 	Encap          *ebpf.Program `ebpf:"encap"`
+	ReadClock      *ebpf.Program `ebpf:"read_clock"`
 	ResolveNextHop *ebpf.Program `ebpf:"resolve_next_hop"`
 	Segment        *ebpf.Program `ebpf:"segment"`
 }
@@ -287,6 +390,7 @@ func (p *LongwirePrograms) Close() error {
 		p.Decap,
 		p.Empty,
 		p.Encap,
+		p.ReadClock,
 		p.ResolveNextHop,
 		p.Segment,
 	)

@@ -18,13 +18,42 @@ struct {
 	__type(value, struct receive);
 } receives SEC(".maps");
 
-/* Far ends, by the ifindex of the circuit. Written by the reconciler. */
+/* Far ends, by ifindex of the port or, for circuits of single VLANs, by
+ * TRANSMIT_VLANS and slot. Written by the reconciler. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, CAPACITY);
 	__type(key, __u32);
 	__type(value, struct transmit);
 } transmits SEC(".maps");
+
+/* Circuits of single VLANs: their keys of transmits, by what selects them.
+ * Written by the reconciler. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CAPACITY);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct vlan_key);
+	__type(value, __u32);
+} vlans SEC(".maps");
+
+/* Our tunnel addresses and ports. Written by the agent when its configuration
+ * changes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct endpoint_key);
+	__type(value, __u32);
+} endpoints SEC(".maps");
+
+/* Sequence numbers, by slot. Written by the programs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CAPACITY);
+	__type(key, __u32);
+	__type(value, struct sequence);
+} sequences SEC(".maps");
 
 /* Leased next hops, by index. Written by the resolver. */
 struct {

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"time"
 )
 
 // SessionID is an L2TPv3 session id (RFC 3931 section 4.1); never zero.
@@ -73,50 +74,13 @@ func (c Cookie) Len() int { return int(c.n) }
 // String returns the cookie as hexadecimal digits.
 func (c Cookie) String() string { return hex.EncodeToString(c.Bytes()) }
 
-// Receive is what one local session id accepts and where it delivers. A packet
-// must agree with all of it; anything else is dropped and counted.
-type Receive struct {
-	Session    SessionID // ours, the key of decapsulation
-	Pseudowire string
-	Circuit    int        // ifindex that decapsulated frames leave by
-	Local      netip.Addr // outer destination
-	// Remote is the outer source. The zero Addr means that the far end is not
-	// known yet: the session then refuses every packet.
-	Remote     netip.Addr
-	AcceptIP   bool
-	AcceptUDP  bool
-	LocalPort  uint16 // UDP destination port
-	RemotePort uint16 // UDP source port; 0 accepts any
-	Cookie     Cookie // the cookie that we chose and advertised
-	Sublayer   Sublayer
-}
-
-// Transmit is how the frames of one attachment circuit leave.
-type Transmit struct {
-	Circuit       int // ifindex, the key of encapsulation
-	Pseudowire    string
-	Session       SessionID // the far end's
-	Local         netip.Addr
-	Remote        netip.Addr
-	Encapsulation Encapsulation
-	LocalPort     uint16 // UDP source port
-	RemotePort    uint16 // UDP destination port
-	Cookie        Cookie // the cookie that the far end chose
-	Sublayer      Sublayer
-	TTL           uint8
-	DontFragment  bool // outer IPv4 DF; without it the identification varies (RFC 6864)
-}
-
-// State is everything that the data plane forwards, desired or actual.
-type State struct {
-	Receive  map[SessionID]Receive
-	Transmit map[int]Transmit // by circuit ifindex
-}
-
 // Attachments lists the interfaces, by ifindex, that carry our programs.
 type Attachments struct {
 	Circuits  []int // encapsulation on ingress
 	Underlays []int // decapsulation on ingress
+	// XDP are those of both lists that carry the XDP program as well, in front
+	// of the tc program, which takes what XDP cannot do.
+	XDP []int
 }
 
 // Identity is the receive side that a signalled pseudowire keeps for life. It
@@ -124,6 +88,10 @@ type Attachments struct {
 type Identity struct {
 	Session SessionID
 	Cookie  Cookie // 8 random bytes
+	// Previous is the cookie before the last rotation, accepted besides until it
+	// is retired (RFC 8159 section 5); without bytes when there is none.
+	Previous Cookie
+	Rotated  time.Time // zero when there is no Previous
 }
 
 // NextHop is a resolved way to a far end, as the forwarding caches it.
@@ -143,30 +111,10 @@ type Flow struct {
 type Counters struct {
 	EncapPackets, EncapBytes uint64 // customer frames sent, bytes without outer header
 	DecapPackets, DecapBytes uint64 // customer frames delivered
+	Fragmented               uint64 // customer frames sent in fragments of the outer packet
+	Answered                 uint64 // ICMP "too big" sent to the customer
+	PreviousCookie           uint64 // frames delivered that still had the previous cookie
+	SequenceGaps             uint64 // sequence numbers that were skipped on receipt
+	SequenceResets           uint64 // times that the far end began to count anew
 	Drops                    map[Drop]uint64
 }
-
-// Drop names why a packet was not forwarded; the names are those of the
-// metrics and the manual. bpf/consts.h has the numbers.
-type Drop string
-
-// The reasons to drop, or where the name says so to pass on, a packet.
-const (
-	DropUnspecified        Drop = "unspecified"
-	DropNoSession          Drop = "no_session"          // encap: the circuit has no far end now
-	DropTooBig             Drop = "too_big"             // encap: exceeds the underlay's MTU
-	DropTooManyTags        Drop = "too_many_tags"       // encap: more than three VLAN tags
-	DropNoRoute            Drop = "no_route"            // encap: no route to the far end
-	DropNoHelper           Drop = "no_helper"           // encap: the helper interfaces are gone
-	DropNoMemory           Drop = "no_memory"           // the kernel could not resize the packet
-	DropUnknownSession     Drop = "unknown_session"     // decap: passed on to the stack
-	DropNoRemote           Drop = "no_remote"           // decap: the far end is not known yet
-	DropWrongSource        Drop = "wrong_source"        // decap: outer source or port
-	DropWrongEncapsulation Drop = "wrong_encapsulation" // decap: UDP for IP, or IP for UDP
-	DropWrongCookie        Drop = "wrong_cookie"        // decap
-	DropVCCV               Drop = "vccv"                // decap: control channel (RFC 5085)
-	DropMalformed          Drop = "malformed"           // decap: lengths that lie
-	DropBadChecksum        Drop = "bad_checksum"        // decap: outer IPv4 or UDP
-	DropFragment           Drop = "fragment"            // decap: passed on to the stack
-	DropIPOptions          Drop = "ip_options"          // decap: passed on to the stack
-)

@@ -1,7 +1,6 @@
 package dataplane
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -55,7 +54,10 @@ func (o Op) String() string {
 	if o.Kind == OpPutReceive || o.Kind == OpDeleteReceive {
 		return fmt.Sprintf("%v %d of %s", o.Kind, o.Receive.Session, o.Receive.Pseudowire)
 	}
-	return fmt.Sprintf("%v on circuit %d of %s", o.Kind, o.Transmit.Circuit, o.Transmit.Pseudowire)
+	if o.Transmit.Pseudowire == "" {
+		return fmt.Sprintf("%v on circuit %v of the host", o.Kind, o.Transmit.Circuit)
+	}
+	return fmt.Sprintf("%v on circuit %v of %s", o.Kind, o.Transmit.Circuit, o.Transmit.Pseudowire)
 }
 
 // apply makes the change and says which one failed.
@@ -89,22 +91,22 @@ func (o Op) apply(target Target) error {
 // which the kernel applies atomically, never a delete and a put.
 func Diff(desired, actual State) []Op {
 	var ops []Op
-	for _, id := range sortedKeys(desired.Receive) {
+	for _, id := range slices.Sorted(maps.Keys(desired.Receive)) {
 		if have, ok := actual.Receive[id]; !ok || have != desired.Receive[id] {
 			ops = append(ops, Op{Kind: OpPutReceive, Receive: desired.Receive[id]})
 		}
 	}
-	for _, circuit := range sortedKeys(desired.Transmit) {
+	for _, circuit := range sortedCircuits(desired.Transmit) {
 		if have, ok := actual.Transmit[circuit]; !ok || have != desired.Transmit[circuit] {
 			ops = append(ops, Op{Kind: OpPutTransmit, Transmit: desired.Transmit[circuit]})
 		}
 	}
-	for _, circuit := range sortedKeys(actual.Transmit) {
+	for _, circuit := range sortedCircuits(actual.Transmit) {
 		if _, ok := desired.Transmit[circuit]; !ok {
 			ops = append(ops, Op{Kind: OpDeleteTransmit, Transmit: actual.Transmit[circuit]})
 		}
 	}
-	for _, id := range sortedKeys(actual.Receive) {
+	for _, id := range slices.Sorted(maps.Keys(actual.Receive)) {
 		if _, ok := desired.Receive[id]; !ok {
 			ops = append(ops, Op{Kind: OpDeleteReceive, Receive: actual.Receive[id]})
 		}
@@ -112,4 +114,6 @@ func Diff(desired, actual State) []Op {
 	return ops
 }
 
-func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+func sortedCircuits(m map[Circuit]Transmit) []Circuit {
+	return slices.SortedFunc(maps.Keys(m), Circuit.Compare)
+}

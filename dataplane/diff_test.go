@@ -31,14 +31,14 @@ func receive(id dataplane.SessionID, pseudowire string, circuit int) dataplane.R
 }
 
 func transmit(circuit int, pseudowire string, session dataplane.SessionID) dataplane.Transmit {
-	return dataplane.Transmit{Circuit: circuit, Pseudowire: pseudowire, Session: session}
+	return dataplane.Transmit{Circuit: dataplane.Port(circuit), Pseudowire: pseudowire, Session: session}
 }
 
 // state makes a state of receives and transmits.
 func state(entries ...any) dataplane.State {
 	s := dataplane.State{
 		Receive:  map[dataplane.SessionID]dataplane.Receive{},
-		Transmit: map[int]dataplane.Transmit{},
+		Transmit: map[dataplane.Circuit]dataplane.Transmit{},
 	}
 	for _, entry := range entries {
 		switch e := entry.(type) {
@@ -176,7 +176,7 @@ func TestDiffKeepsTheConversation(t *testing.T) {
 			if op.Kind == dataplane.OpDeleteReceive {
 				for circuit := range now.Transmit {
 					if _, ok := desired.Transmit[circuit]; !ok {
-						t.Fatalf("%v while circuit %d still sends", op, circuit)
+						t.Fatalf("%v while circuit %v still sends", op, circuit)
 					}
 				}
 			}
@@ -199,7 +199,7 @@ func TestDiffNeverInterrupts(t *testing.T) {
 			}
 			for circuit := range desired.Transmit {
 				if _, before := actual.Transmit[circuit]; before && now.Transmit[circuit] == (dataplane.Transmit{}) {
-					t.Fatalf("%v interrupts circuit %d", op, circuit)
+					t.Fatalf("%v interrupts circuit %v", op, circuit)
 				}
 			}
 		}

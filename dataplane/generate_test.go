@@ -24,7 +24,7 @@ func drawReceive(t *rapid.T, id dataplane.SessionID, pseudowire string, circuit 
 
 func drawTransmit(t *rapid.T, pseudowire string, circuit int) dataplane.Transmit {
 	return dataplane.Transmit{
-		Circuit:    circuit,
+		Circuit:    dataplane.Port(circuit),
 		Pseudowire: pseudowire,
 		Session:    dataplane.SessionID(rapid.Uint32Range(1, 3).Draw(t, "far session")),
 		Local:      netip.MustParseAddr("192.0.2.1"),
@@ -41,7 +41,7 @@ func drawRemote(t *rapid.T) netip.Addr {
 func drawState(t *rapid.T) dataplane.State {
 	s := dataplane.State{
 		Receive:  map[dataplane.SessionID]dataplane.Receive{},
-		Transmit: map[int]dataplane.Transmit{},
+		Transmit: map[dataplane.Circuit]dataplane.Transmit{},
 	}
 	for n := 1; n <= rapid.IntRange(0, 5).Draw(t, "pseudowires"); n++ {
 		circuit := n
@@ -50,7 +50,7 @@ func drawState(t *rapid.T) dataplane.State {
 			id := dataplane.SessionID(100*n + k)
 			s.Receive[id] = drawReceive(t, id, pseudowire, circuit)
 			if rapid.Bool().Draw(t, "transmits") {
-				s.Transmit[circuit] = drawTransmit(t, pseudowire, circuit)
+				s.Transmit[dataplane.Port(circuit)] = drawTransmit(t, pseudowire, circuit)
 			}
 		}
 	}
@@ -61,7 +61,7 @@ func drawState(t *rapid.T) dataplane.State {
 func drawKernelState(t *rapid.T) dataplane.State {
 	s := dataplane.State{
 		Receive:  map[dataplane.SessionID]dataplane.Receive{},
-		Transmit: map[int]dataplane.Transmit{},
+		Transmit: map[dataplane.Circuit]dataplane.Transmit{},
 	}
 	for range rapid.IntRange(0, 8).Draw(t, "entries") {
 		circuit := rapid.IntRange(1, 6).Draw(t, "circuit")
@@ -69,7 +69,7 @@ func drawKernelState(t *rapid.T) dataplane.State {
 			id := dataplane.SessionID(100*rapid.IntRange(1, 6).Draw(t, "id") + rapid.IntRange(0, 1).Draw(t, "k"))
 			s.Receive[id] = drawReceive(t, id, drawName(t), circuit)
 		} else {
-			s.Transmit[circuit] = drawTransmit(t, drawName(t), circuit)
+			s.Transmit[dataplane.Port(circuit)] = drawTransmit(t, drawName(t), circuit)
 		}
 	}
 	return s

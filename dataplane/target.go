@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"errors"
+	"net/netip"
 	"time"
 )
 
@@ -19,7 +20,7 @@ type Target interface {
 	// PutTransmit adds or atomically replaces the encapsulation of a circuit.
 	PutTransmit(Transmit) error
 	// DeleteTransmit and DeleteReceive succeed when the entry is absent.
-	DeleteTransmit(circuit int) error
+	DeleteTransmit(Circuit) error
 	DeleteReceive(SessionID) error
 }
 
@@ -28,8 +29,34 @@ type IdentityStore interface {
 	// Identity returns the identity of a pseudowire, made from crypto/rand the
 	// first time. A session id for which reserved is true is never chosen.
 	Identity(pseudowire string, reserved func(SessionID) bool) (Identity, error)
+	// Rotate gives a pseudowire a new cookie and keeps the old one as Previous.
+	// It fails while there is a Previous already.
+	Rotate(pseudowire string, now time.Time) (Identity, error)
+	// Retire removes the previous cookie; it succeeds when there is none.
+	Retire(pseudowire string) error
 	// Forget removes an identity; it succeeds when there is none.
 	Forget(pseudowire string) error
+}
+
+// Endpoint is where packets of the far ends arrive: an outer address of ours and
+// a UDP port, or 0 for IP protocol 115.
+type Endpoint struct {
+	Address netip.Addr
+	Port    uint16
+}
+
+// Admission is what happens to packets for our endpoints whose session id
+// nobody here has. They are counted; without DropUnknown the host's stack gets
+// them, since other users of L2TP may live on it.
+type Admission struct {
+	Endpoints   []Endpoint
+	DropUnknown bool
+}
+
+// Admitter decides about packets of unknown sessions.
+type Admitter interface {
+	// SetAdmission replaces the admission.
+	SetAdmission(Admission) error
 }
 
 // Attacher puts the programs on interfaces.

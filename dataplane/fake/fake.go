@@ -25,6 +25,7 @@ type Plane struct {
 	attached   map[int]attachment
 	leases     map[dataplane.Flow]lease
 	counters   map[string]dataplane.Counters
+	admission  dataplane.Admission
 }
 
 var (
@@ -33,6 +34,7 @@ var (
 	_ dataplane.Attacher      = (*Plane)(nil)
 	_ dataplane.NextHops      = (*Plane)(nil)
 	_ dataplane.CounterReader = (*Plane)(nil)
+	_ dataplane.Admitter      = (*Plane)(nil)
 )
 
 // New returns an empty Plane with room for everything.
@@ -137,7 +139,7 @@ func (p *Plane) room(n int) error {
 func cloneState(s dataplane.State) dataplane.State {
 	clone := dataplane.State{
 		Receive:  map[dataplane.SessionID]dataplane.Receive{},
-		Transmit: map[int]dataplane.Transmit{},
+		Transmit: map[dataplane.Circuit]dataplane.Transmit{},
 	}
 	maps.Copy(clone.Receive, s.Receive)
 	maps.Copy(clone.Transmit, s.Transmit)

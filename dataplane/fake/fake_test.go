@@ -22,8 +22,8 @@ func TestTargetRecordsInOrder(t *testing.T) {
 	p := fake.New()
 	steps := []error{
 		p.PutReceive(dataplane.Receive{Session: 7, Pseudowire: "a", Circuit: 3}),
-		p.PutTransmit(dataplane.Transmit{Circuit: 3, Pseudowire: "a", Session: 8}),
-		p.DeleteTransmit(3),
+		p.PutTransmit(dataplane.Transmit{Circuit: dataplane.Port(3), Pseudowire: "a", Session: 8}),
+		p.DeleteTransmit(dataplane.Port(3)),
 		p.DeleteReceive(7),
 		p.DeleteReceive(7), // absent: succeeds
 		p.Lease(flow, dataplane.NextHop{IfIndex: 2}),
@@ -75,10 +75,10 @@ func TestCapacity(t *testing.T) {
 	if err := p.PutReceive(first); err != nil {
 		t.Errorf("replace in a full map: %v", err)
 	}
-	if err := p.PutTransmit(dataplane.Transmit{Circuit: 1}); err != nil {
+	if err := p.PutTransmit(dataplane.Transmit{Circuit: dataplane.Port(1)}); err != nil {
 		t.Errorf("the other map has room: %v", err)
 	}
-	if err := p.PutTransmit(dataplane.Transmit{Circuit: 2}); !errors.Is(err, dataplane.ErrCapacity) {
+	if err := p.PutTransmit(dataplane.Transmit{Circuit: dataplane.Port(2)}); !errors.Is(err, dataplane.ErrCapacity) {
 		t.Errorf("second circuit: %v, want ErrCapacity", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"time"
 
 	"longwire/dataplane"
 )
@@ -71,6 +72,33 @@ func (p *Plane) Forget(pseudowire string) error {
 	defer p.mu.Unlock()
 	return p.do(Call{Op: OpForget, Pseudowire: pseudowire}, func() error {
 		delete(p.identities, pseudowire)
+		return nil
+	})
+}
+
+// Rotate implements dataplane.IdentityStore.
+func (p *Plane) Rotate(pseudowire string, now time.Time) (dataplane.Identity, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err := p.do(Call{Op: OpRotate, Pseudowire: pseudowire}, func() error {
+		old, ok := p.identities[pseudowire]
+		if !ok || !old.Rotated.IsZero() {
+			return fmt.Errorf("rotate the cookie of %s: there is none, or a previous one", pseudowire)
+		}
+		fresh, err := p.newIdentity(func(dataplane.SessionID) bool { return false })
+		p.identities[pseudowire] = dataplane.Identity{Session: old.Session, Cookie: fresh.Cookie, Previous: old.Cookie, Rotated: now}
+		return err
+	})
+	return p.identities[pseudowire], err
+}
+
+// Retire implements dataplane.IdentityStore.
+func (p *Plane) Retire(pseudowire string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.do(Call{Op: OpRetire, Pseudowire: pseudowire}, func() error {
+		id := p.identities[pseudowire]
+		p.identities[pseudowire] = dataplane.Identity{Session: id.Session, Cookie: id.Cookie}
 		return nil
 	})
 }

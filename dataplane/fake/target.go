@@ -47,7 +47,7 @@ func (p *Plane) PutReceive(r dataplane.Receive) error {
 func (p *Plane) PutTransmit(t dataplane.Transmit) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c := Call{Op: OpPutTransmit, Pseudowire: t.Pseudowire, Session: t.Session, Circuit: t.Circuit}
+	c := Call{Op: OpPutTransmit, Pseudowire: t.Pseudowire, Session: t.Session, Circuit: t.Circuit.IfIndex}
 	return p.do(c, func() error {
 		if _, replace := p.state.Transmit[t.Circuit]; !replace {
 			if err := p.room(len(p.state.Transmit)); err != nil {
@@ -60,10 +60,10 @@ func (p *Plane) PutTransmit(t dataplane.Transmit) error {
 }
 
 // DeleteTransmit implements dataplane.Target.
-func (p *Plane) DeleteTransmit(circuit int) error {
+func (p *Plane) DeleteTransmit(circuit dataplane.Circuit) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c := Call{Op: OpDeleteTransmit, Pseudowire: p.state.Transmit[circuit].Pseudowire, Circuit: circuit}
+	c := Call{Op: OpDeleteTransmit, Pseudowire: p.state.Transmit[circuit].Pseudowire, Circuit: circuit.IfIndex}
 	return p.do(c, func() error {
 		delete(p.state.Transmit, circuit)
 		return nil

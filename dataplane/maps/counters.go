@@ -30,6 +30,13 @@ var drops = map[bpf.LongwireDropReason]dataplane.Drop{
 	bpf.LongwireDropReasonDROP_BAD_CHECKSUM:        dataplane.DropBadChecksum,
 	bpf.LongwireDropReasonDROP_FRAGMENT:            dataplane.DropFragment,
 	bpf.LongwireDropReasonDROP_IP_OPTIONS:          dataplane.DropIPOptions,
+	bpf.LongwireDropReasonDROP_L2CP:                dataplane.DropL2CP,
+	bpf.LongwireDropReasonDROP_LOOP:                dataplane.DropLoop,
+	bpf.LongwireDropReasonDROP_CONTROL_MESSAGE:     dataplane.DropControl,
+	bpf.LongwireDropReasonDROP_WRONG_VERSION:       dataplane.DropWrongVersion,
+	bpf.LongwireDropReasonDROP_DUPLICATE:           dataplane.DropDuplicate,
+	bpf.LongwireDropReasonDROP_LATE:                dataplane.DropLate,
+	bpf.LongwireDropReasonDROP_CONGESTION:          dataplane.DropCongestion,
 }
 
 // Counters implements dataplane.CounterReader.
@@ -48,6 +55,11 @@ func (m *Maps) Counters() (map[string]dataplane.Counters, error) {
 			c.EncapBytes += v.EncapBytes
 			c.DecapPackets += v.DecapPackets
 			c.DecapBytes += v.DecapBytes
+			c.Fragmented += v.Fragmented
+			c.Answered += v.Answered
+			c.PreviousCookie += v.PreviousCookie
+			c.SequenceGaps += v.SequenceGaps
+			c.SequenceResets += v.SequenceResets
 		}
 		all[name] = c
 	}
@@ -89,6 +101,9 @@ func (m *Maps) clearCounters(slot uint32) error {
 	}
 	if err := m.objects.Counters.Put(slot, make([]bpf.LongwireSessionCounters, n)); err != nil {
 		return fmt.Errorf("clear the counters: %w", err)
+	}
+	if err := m.objects.Sequences.Put(slot, bpf.LongwireSequence{}); err != nil {
+		return fmt.Errorf("clear the sequence numbers: %w", err)
 	}
 	for reason := range drops {
 		err := m.objects.Drops.Delete(bpf.LongwireDropKey{Slot: slot, Reason: reason})

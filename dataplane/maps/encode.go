@@ -28,26 +28,34 @@ const (
 // on the wire.
 func encodeReceive(r dataplane.Receive, slot uint32) (bpf.LongwireReceive, error) {
 	v := bpf.LongwireReceive{
-		Circuit: uint32(r.Circuit), Slot: slot,
+		Circuit: uint32(r.Circuit), Slot: slot, ClampMtu: r.ClampMTU,
 		LocalPort: wire16(r.LocalPort), RemotePort: wire16(r.RemotePort),
+		Cookie: wireCookie(r.Cookie), Previous: wireCookie(r.Previous),
 		CookieLen: uint8(r.Cookie.Len()), SublayerLen: uint8(r.Sublayer.Len()),
 	}
-	if r.Session == 0 {
+	switch {
+	case r.Session == 0:
 		return v, fmt.Errorf("session id 0 of %q is a control message, not a session", r.Pseudowire)
-	}
-	if !r.Local.IsValid() || r.Remote.IsValid() && r.Remote.Is4() != r.Local.Is4() {
+	case !r.Local.IsValid() || r.Remote.IsValid() && r.Remote.Is4() != r.Local.Is4():
 		return v, fmt.Errorf("addresses %s and %s of %q are not of one family", r.Local, r.Remote, r.Pseudowire)
+	case r.AcceptPrevious && r.Previous.Len() != r.Cookie.Len():
+		return v, fmt.Errorf("the two cookies of %q have %d and %d bytes: they must be of one length", r.Pseudowire, r.Cookie.Len(), r.Previous.Len())
+	case r.Sequencing && r.Sublayer == dataplane.SublayerNone:
+		return v, fmt.Errorf("sequencing of %q needs the default sublayer", r.Pseudowire)
 	}
 	copy(v.Local[:], r.Local.AsSlice())
 	copy(v.Remote[:], r.Remote.AsSlice())
-	var cookie [8]byte
-	copy(cookie[:], r.Cookie.Bytes())
-	v.Cookie = binary.NativeEndian.Uint64(cookie[:])
+	encodeDelivery(&v, r.Tags)
 	for flag, on := range map[bpf.LongwireReceiveFlag]bool{
-		bpf.LongwireReceiveFlagRECEIVE_ACCEPT_IP:  r.AcceptIP,
-		bpf.LongwireReceiveFlagRECEIVE_ACCEPT_UDP: r.AcceptUDP,
-		bpf.LongwireReceiveFlagRECEIVE_HAS_REMOTE: r.Remote.IsValid(),
-		bpf.LongwireReceiveFlagRECEIVE_IPV6:       r.Local.Is6(),
+		bpf.LongwireReceiveFlagRECEIVE_ACCEPT_IP:     r.AcceptIP,
+		bpf.LongwireReceiveFlagRECEIVE_ACCEPT_UDP:    r.AcceptUDP,
+		bpf.LongwireReceiveFlagRECEIVE_HAS_REMOTE:    r.Remote.IsValid(),
+		bpf.LongwireReceiveFlagRECEIVE_IPV6:          r.Local.Is6(),
+		bpf.LongwireReceiveFlagRECEIVE_PREVIOUS:      r.AcceptPrevious,
+		bpf.LongwireReceiveFlagRECEIVE_ZERO_CHECKSUM: r.ZeroChecksum,
+		bpf.LongwireReceiveFlagRECEIVE_SEQUENCED:     r.Sequencing,
+		bpf.LongwireReceiveFlagRECEIVE_TAGS:          r.Tags != dataplane.Delivery{},
+		bpf.LongwireReceiveFlagRECEIVE_CLAMP:         r.ClampMTU != 0,
 	} {
 		if on {
 			v.Flags |= flag
@@ -58,115 +66,84 @@ func encodeReceive(r dataplane.Receive, slot uint32) (bpf.LongwireReceive, error
 
 // decodeReceive is the inverse of encodeReceive.
 func decodeReceive(id uint32, v bpf.LongwireReceive, pseudowire string) (dataplane.Receive, error) {
-	var cookie [8]byte
-	binary.NativeEndian.PutUint64(cookie[:], v.Cookie)
-	c, err := dataplane.NewCookie(cookie[:min(int(v.CookieLen), 8)])
-	if err != nil {
-		return dataplane.Receive{}, fmt.Errorf("session %d: %w", id, err)
-	}
+	has := func(flag bpf.LongwireReceiveFlag) bool { return v.Flags&flag != 0 }
 	r := dataplane.Receive{
 		Session: dataplane.SessionID(id), Pseudowire: pseudowire, Circuit: int(v.Circuit),
-		AcceptIP:  v.Flags&bpf.LongwireReceiveFlagRECEIVE_ACCEPT_IP != 0,
-		AcceptUDP: v.Flags&bpf.LongwireReceiveFlagRECEIVE_ACCEPT_UDP != 0,
+		AcceptIP:  has(bpf.LongwireReceiveFlagRECEIVE_ACCEPT_IP),
+		AcceptUDP: has(bpf.LongwireReceiveFlagRECEIVE_ACCEPT_UDP),
 		LocalPort: wire16(v.LocalPort), RemotePort: wire16(v.RemotePort),
-		Cookie: c, Sublayer: sublayer(v.SublayerLen),
+		AcceptPrevious: has(bpf.LongwireReceiveFlagRECEIVE_PREVIOUS),
+		ZeroChecksum:   has(bpf.LongwireReceiveFlagRECEIVE_ZERO_CHECKSUM),
+		Sequencing:     has(bpf.LongwireReceiveFlagRECEIVE_SEQUENCED),
+		Sublayer:       sublayer(v.SublayerLen), Tags: decodeDelivery(v), ClampMTU: v.ClampMtu,
 	}
-	v6 := v.Flags&bpf.LongwireReceiveFlagRECEIVE_IPV6 != 0
+	v6 := has(bpf.LongwireReceiveFlagRECEIVE_IPV6)
 	r.Local = address(v.Local[:], v6)
-	if v.Flags&bpf.LongwireReceiveFlagRECEIVE_HAS_REMOTE != 0 {
+	if has(bpf.LongwireReceiveFlagRECEIVE_HAS_REMOTE) {
 		r.Remote = address(v.Remote[:], v6)
 	}
-	return r, nil
-}
-
-// encodeTransmit makes the map value of one circuit's encapsulation: the outer
-// header with everything that does not depend on the frame.
-func encodeTransmit(t dataplane.Transmit, slot, nextHop uint32) (bpf.LongwireTransmit, error) {
-	v := bpf.LongwireTransmit{
-		Slot: slot, NextHop: nextHop,
-		CookieLen: uint8(t.Cookie.Len()), SublayerLen: uint8(t.Sublayer.Len()),
-	}
-	if t.Session == 0 {
-		return v, fmt.Errorf("remote session id 0 of %q is a control message, not a session", t.Pseudowire)
-	}
-	if !t.Local.IsValid() || !t.Remote.IsValid() || t.Local.Is4() != t.Remote.Is4() {
-		return v, fmt.Errorf("addresses %s and %s of %q are not of one family", t.Local, t.Remote, t.Pseudowire)
-	}
-	udp := t.Encapsulation == dataplane.EncapsulationUDP
-	b := v.Template[:]
-	if t.Local.Is4() {
-		v.Carrier = bpf.LongwireCarrierCARRIER_IPV4IP
-		putIPv4(b, t, udp)
-		v.IpSum = sum(b[:ipv4Len])
-		b = b[ipv4Len:]
-		if !t.DontFragment {
-			v.Flags |= bpf.LongwireTransmitFlagTRANSMIT_VARY_ID
-		}
-	} else {
-		v.Carrier = bpf.LongwireCarrierCARRIER_IPV6IP
-		putIPv6(b, t, udp)
-		b = b[ipv6Len:]
-	}
-	l4 := b
-	if udp {
-		v.Carrier++
-		binary.BigEndian.PutUint16(b, t.LocalPort)
-		binary.BigEndian.PutUint16(b[2:], t.RemotePort)
-		binary.BigEndian.PutUint16(b[udpLen:], l2tpVersion3)
-		b = b[udpLen+l2tpUDPLen-l2tpIPLen:]
-	}
-	binary.BigEndian.PutUint32(b, uint32(t.Session))
-	copy(b[l2tpIPLen:], t.Cookie.Bytes())
-	if udp && t.Local.Is6() {
-		// The pseudo header's addresses and protocol (RFC 8200 section 8.1); the
-		// template is zero behind the sublayer.
-		v.UdpSum = sum(v.Template[8:ipv6Len]) + uint32(wire16(protoUDP)) + sum(l4)
-	}
-	return v, nil
-}
-
-func putIPv4(b []byte, t dataplane.Transmit, udp bool) {
-	b[0] = 0x45
-	if t.DontFragment {
-		b[6] = 0x40
-	}
-	b[8], b[9] = t.TTL, protocol(udp)
-	copy(b[12:], t.Local.AsSlice())
-	copy(b[16:], t.Remote.AsSlice())
-}
-
-func putIPv6(b []byte, t dataplane.Transmit, udp bool) {
-	b[0] = 0x60
-	b[6], b[7] = protocol(udp), t.TTL
-	copy(b[8:], t.Local.AsSlice())
-	copy(b[24:], t.Remote.AsSlice())
-}
-
-// decodeTransmit is the inverse of encodeTransmit.
-func decodeTransmit(circuit uint32, v bpf.LongwireTransmit, pseudowire string) (dataplane.Transmit, error) {
-	t := dataplane.Transmit{Circuit: int(circuit), Pseudowire: pseudowire, Sublayer: sublayer(v.SublayerLen)}
-	b := v.Template[:]
-	if v.Carrier < bpf.LongwireCarrierCARRIER_IPV6IP {
-		t.Local, t.Remote = address(b[12:], false), address(b[16:], false)
-		t.TTL, t.DontFragment = b[8], b[6]&0x40 != 0
-		b = b[ipv4Len:]
-	} else {
-		t.Local, t.Remote = address(b[8:], true), address(b[24:], true)
-		t.TTL = b[7]
-		b = b[ipv6Len:]
-	}
-	if v.Carrier == bpf.LongwireCarrierCARRIER_IPV4UDP || v.Carrier == bpf.LongwireCarrierCARRIER_IPV6UDP {
-		t.Encapsulation = dataplane.EncapsulationUDP
-		t.LocalPort, t.RemotePort = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
-		b = b[udpLen+l2tpUDPLen-l2tpIPLen:]
-	}
-	t.Session = dataplane.SessionID(binary.BigEndian.Uint32(b))
 	var err error
-	t.Cookie, err = dataplane.NewCookie(b[l2tpIPLen : l2tpIPLen+min(int(v.CookieLen), 8)])
-	if err != nil {
-		return t, fmt.Errorf("circuit %d: %w", circuit, err)
+	if r.Cookie, err = cookieOf(v.Cookie, v.CookieLen); err != nil {
+		return r, fmt.Errorf("session %d: %w", id, err)
 	}
-	return t, nil
+	if r.AcceptPrevious {
+		r.Previous, err = cookieOf(v.Previous, v.CookieLen)
+	}
+	return r, err
+}
+
+// wireCookie returns a cookie as a native load from the packet gives it.
+func wireCookie(c dataplane.Cookie) uint64 {
+	var b [8]byte
+	copy(b[:], c.Bytes())
+	return binary.NativeEndian.Uint64(b[:])
+}
+
+// cookieOf is the inverse of wireCookie.
+func cookieOf(v uint64, n uint8) (dataplane.Cookie, error) {
+	var b [8]byte
+	binary.NativeEndian.PutUint64(b[:], v)
+	return dataplane.NewCookie(b[:min(int(n), 8)])
+}
+
+// encodeDelivery writes what happens to tags; setting and pushing share the
+// place for them, as one session does one of the two.
+func encodeDelivery(v *bpf.LongwireReceive, d dataplane.Delivery) {
+	v.PopTags = d.Pop
+	for i, tag := range d.Set {
+		if tag.Type != 0 {
+			v.SetTags, v.Tags[i] = uint8(i+1), wireTag(tag)
+		}
+	}
+	for i, tag := range d.Push {
+		if tag.Type != 0 {
+			v.PushTags, v.Tags[i] = uint8(i+1), wireTag(tag)
+		}
+	}
+}
+
+// decodeDelivery is the inverse of encodeDelivery.
+func decodeDelivery(v bpf.LongwireReceive) dataplane.Delivery {
+	d := dataplane.Delivery{Pop: v.PopTags}
+	for i := range min(v.SetTags, 2) {
+		d.Set[i] = tagOf(v.Tags[i])
+	}
+	for i := range min(v.PushTags, 2) {
+		d.Push[i] = tagOf(v.Tags[i])
+	}
+	return d
+}
+
+// wireTag returns a tag as a native load from the packet gives it: type, then
+// priority 0 and VLAN id.
+func wireTag(t dataplane.Tag) uint32 {
+	return binary.NativeEndian.Uint32(binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, t.Type), t.VID))
+}
+
+// tagOf is the inverse of wireTag.
+func tagOf(v uint32) dataplane.Tag {
+	b := binary.NativeEndian.AppendUint32(nil, v)
+	return dataplane.Tag{Type: binary.BigEndian.Uint16(b), VID: binary.BigEndian.Uint16(b[2:])}
 }
 
 func protocol(udp bool) byte {

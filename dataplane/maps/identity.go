@@ -59,6 +59,9 @@ func (m *Maps) names() map[uint32]string {
 
 // slot returns the counters' slot of a pseudowire, taking one the first time.
 func (m *Maps) slot(pseudowire string) (uint32, error) {
+	if pseudowire == "" {
+		return 0, nil // what belongs to no pseudowire
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if slot, ok := m.slots[pseudowire]; ok {
@@ -127,8 +130,7 @@ func (m *Maps) Identity(pseudowire string, reserved func(dataplane.SessionID) bo
 			return dataplane.Identity{}, err
 		}
 	}
-	cookie, err := dataplane.NewCookie(v.Cookie[:])
-	return dataplane.Identity{Session: dataplane.SessionID(v.Session), Cookie: cookie}, err
+	return decodeIdentity(v)
 }
 
 // newSession draws a session id that nothing uses. Small numbers are left to

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
@@ -23,12 +24,13 @@ const DefaultCapacity = 16384
 
 // layout is the version of the map layout. It changes whenever the meaning of a
 // pinned value changes, even if its size does not.
-const layout = 1
+const layout = 2
 
 // pinnedMaps are the maps that outlive the agent.
 var pinnedMaps = []string{
 	bpf.LongwireMapReceives, bpf.LongwireMapTransmits, bpf.LongwireMapNextHops, bpf.LongwireMapCounters,
 	bpf.LongwireMapDrops, bpf.LongwireMapIdentities, bpf.LongwireMapSettings,
+	bpf.LongwireMapVlans, bpf.LongwireMapEndpoints, bpf.LongwireMapSequences,
 }
 
 // ErrLayout is returned when pinned maps were made by another version or with
@@ -49,6 +51,7 @@ type Options struct {
 type Maps struct {
 	objects       bpf.LongwireObjects
 	kernelContext bool
+	tick          time.Duration // of the programs' clock
 
 	mu       sync.Mutex // guards what is below, and identities on their way to the kernel
 	slots    map[string]uint32
@@ -59,6 +62,8 @@ type Maps struct {
 	flows     map[dataplane.Flow]uint32
 	indexes   map[uint32]bool // of next hops that flows have
 	lastIndex uint32          // given out
+
+	vlans vlanIndex
 }
 
 // Open opens the maps pinned in a directory, or makes and pins them, and loads
@@ -74,7 +79,11 @@ func Open(o Options) (*Maps, error) {
 	if err := os.MkdirAll(o.PinDir, 0o700); err != nil {
 		return nil, fmt.Errorf("create the pin directory: %w", err)
 	}
-	m := &Maps{}
+	tick, err := clockTick()
+	if err != nil {
+		return nil, err
+	}
+	m := &Maps{tick: tick}
 	if err := m.load(o); err != nil {
 		return nil, err
 	}
@@ -121,8 +130,10 @@ func (m *Maps) loadWith(o Options, kernelContext, decapFlags bool) error {
 		m := spec.Maps[name]
 		m.Pinning = ebpf.PinByName
 		switch name {
-		case bpf.LongwireMapSettings:
-		case bpf.LongwireMapCounters, bpf.LongwireMapNextHops:
+		case bpf.LongwireMapSettings, bpf.LongwireMapEndpoints:
+		case bpf.LongwireMapVlans:
+			m.MaxEntries = max(o.Capacity, dataplane.MaxVID+1) // a port may have all
+		case bpf.LongwireMapCounters, bpf.LongwireMapNextHops, bpf.LongwireMapSequences:
 			m.MaxEntries = o.Capacity + 1 // the first is nobody's
 		default:
 			m.MaxEntries = o.Capacity
@@ -155,10 +166,7 @@ func (m *Maps) adopt() error {
 	default:
 		return fmt.Errorf("%w: version %d, this is version %d; \"longwire uninstall\" of the version that made them removes them", ErrLayout, s.Layout, layout)
 	}
-	if err := m.adoptSlots(); err != nil {
-		return err
-	}
-	return m.adoptFlows()
+	return errors.Join(m.adoptSlots(), m.adoptFlows(), m.adoptVLANs())
 }
 
 // programPrefix begins the names of pinned programs.
@@ -195,11 +203,9 @@ func (m *Maps) Programs() *bpf.LongwirePrograms { return &m.objects.LongwireProg
 
 // SetHelpers tells the programs the two ends of the helper pair, by ifindex.
 func (m *Maps) SetHelpers(toSegment, toResolve int) error {
-	s := bpf.LongwireSettings{ToSegment: uint32(toSegment), ToResolve: uint32(toResolve), Layout: layout}
-	if err := m.objects.Settings.Put(uint32(0), s); err != nil {
-		return fmt.Errorf("write the settings map: %w", err)
-	}
-	return nil
+	return m.changeSettings(func(s *bpf.LongwireSettings) {
+		s.ToSegment, s.ToResolve = uint32(toSegment), uint32(toResolve)
+	})
 }
 
 // Unpin removes the pinned maps and programs from a directory; it succeeds when

@@ -40,7 +40,7 @@ func receive(session dataplane.SessionID, name string) dataplane.Receive {
 
 func transmit(circuit int, name string) dataplane.Transmit {
 	return dataplane.Transmit{
-		Circuit: circuit, Pseudowire: name, Session: 5, TTL: 64,
+		Circuit: dataplane.Port(circuit), Pseudowire: name, Session: 5, TTL: 64,
 		Local: netip.MustParseAddr("2001:db8::1"), Remote: netip.MustParseAddr("2001:db8::2"),
 	}
 }
@@ -208,8 +208,8 @@ func TestManyPseudowires(t *testing.T) {
 func TestPins(t *testing.T) {
 	dir := filepath.Join(lab.New(t).BPFFS(), "pins")
 	want := []string{
-		"counters", "drops", "identities", "next_hops", "prog-decap", "prog-encap", "prog-resolve_next_hop", "prog-segment",
-		"receives", "settings", "transmits",
+		"counters", "drops", "endpoints", "identities", "next_hops", "prog-decap", "prog-encap", "prog-resolve_next_hop", "prog-segment",
+		"receives", "sequences", "settings", "transmits", "vlans",
 	}
 	var before ebpf.ProgramID
 	for range 2 {

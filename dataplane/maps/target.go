@@ -17,7 +17,7 @@ var errE2BIG error = unix.E2BIG
 func (m *Maps) Read() (dataplane.State, error) {
 	state := dataplane.State{
 		Receive:  map[dataplane.SessionID]dataplane.Receive{},
-		Transmit: map[int]dataplane.Transmit{},
+		Transmit: map[dataplane.Circuit]dataplane.Transmit{},
 	}
 	names := m.names()
 	err := each(m.objects.Receives, func(id uint32, v bpf.LongwireReceive) error {
@@ -28,10 +28,24 @@ func (m *Maps) Read() (dataplane.State, error) {
 	if err != nil {
 		return state, fmt.Errorf("read the receives map: %w", err)
 	}
-	err = each(m.objects.Transmits, func(circuit uint32, v bpf.LongwireTransmit) error {
-		t, err := decodeTransmit(circuit, v, names[v.Slot])
-		state.Transmit[t.Circuit] = t
-		return err
+	circuits, err := m.readVLANs()
+	if err != nil {
+		return state, err
+	}
+	err = each(m.objects.Transmits, func(key uint32, v bpf.LongwireTransmit) error {
+		c, ok := dataplane.Port(int(key)), true
+		if key >= transmitVLANs {
+			c, ok = circuits[key]
+		}
+		if !ok {
+			return nil // no frame leads here
+		}
+		t, err := decodeTransmit(c, v, names[v.Slot])
+		state.Transmit[c] = t
+		if err != nil {
+			return fmt.Errorf("circuit %v: %w", c, err)
+		}
+		return nil
 	})
 	if err != nil {
 		return state, fmt.Errorf("read the transmits map: %w", err)
@@ -52,17 +66,29 @@ func (m *Maps) PutReceive(r dataplane.Receive) error {
 	return put(m.objects.Receives, uint32(r.Session), v, fmt.Sprintf("session %d", r.Session))
 }
 
-// PutTransmit implements dataplane.Target.
+// PutTransmit implements dataplane.Target. The entry comes before the VLANs
+// that lead to it.
 func (m *Maps) PutTransmit(t dataplane.Transmit) error {
 	slot, err := m.slot(t.Pseudowire)
 	if err != nil {
 		return err
 	}
-	v, err := encodeTransmit(t, slot, m.nextHopIndex(dataplane.Flow{Local: t.Local, Remote: t.Remote}))
+	nextHop := uint32(noNextHop)
+	if t.Session != 0 {
+		nextHop = m.nextHopIndex(dataplane.Flow{Local: t.Local, Remote: t.Remote})
+	}
+	v, err := encodeTransmit(t, slot, nextHop)
 	if err != nil {
 		return err
 	}
-	return put(m.objects.Transmits, uint32(t.Circuit), v, fmt.Sprintf("circuit %d", t.Circuit))
+	key := transmitKey(t.Circuit, slot)
+	if err := put(m.objects.Transmits, key, v, fmt.Sprintf("circuit %v", t.Circuit)); err != nil {
+		return err
+	}
+	if key < transmitVLANs {
+		return nil
+	}
+	return m.putVLANs(t.Circuit, key)
 }
 
 // DeleteReceive implements dataplane.Target.
@@ -71,8 +97,11 @@ func (m *Maps) DeleteReceive(id dataplane.SessionID) error {
 }
 
 // DeleteTransmit implements dataplane.Target.
-func (m *Maps) DeleteTransmit(circuit int) error {
-	return remove(m.objects.Transmits, uint32(circuit), fmt.Sprintf("circuit %d", circuit))
+func (m *Maps) DeleteTransmit(c dataplane.Circuit) error {
+	if c.VLANs != (dataplane.VLANs{}) {
+		return m.deleteCircuit(c)
+	}
+	return remove(m.objects.Transmits, uint32(c.IfIndex), fmt.Sprintf("circuit %v", c))
 }
 
 func put[K, V any](m *ebpf.Map, key K, value V, what string) error {

@@ -154,7 +154,7 @@ func (f format) receive(t testing.TB) dataplane.Receive {
 func (f format) transmit(t testing.TB) dataplane.Transmit {
 	near, far := f.addresses()
 	tx := dataplane.Transmit{
-		Circuit: circuit, Pseudowire: pseudowire, Session: farSession, Local: near, Remote: far,
+		Circuit: dataplane.Port(circuit), Pseudowire: pseudowire, Session: farSession, Local: near, Remote: far,
 		Cookie: mustCookie(t, f.cookie), Sublayer: f.sublayer, TTL: 64, DontFragment: !f.v6,
 	}
 	if f.udp {

@@ -106,7 +106,7 @@ func TestOrderOfWithdrawAndAnnounce(t *testing.T) {
 		b.plane.Reset()
 		var then []string
 		note := func(ads []evpn.Advertisement) {
-			then = append(then, fmt.Sprintf("announce %d, sending %v", len(ads), b.plane.State().Transmit[circuit].Session != 0))
+			then = append(then, fmt.Sprintf("announce %d, sending %v", len(ads), b.plane.State().Transmit[dataplane.Port(circuit)].Session != 0))
 		}
 		b.speaker().set(func(s *fakeSpeaker) { s.announced = note })
 		b.links.carrier(false)
@@ -143,7 +143,7 @@ func TestInterfaceAppearsAndIsRecreated(t *testing.T) {
 		appear(77)
 		b.expect("recreated", "up", "", "signalled")
 		state := b.plane.State()
-		if _, old := state.Transmit[circuit]; old || state.Transmit[77].Session != learnedSession || state.Receive[555555].Circuit != 77 {
+		if _, old := state.Transmit[dataplane.Port(circuit)]; old || state.Transmit[dataplane.Port(77)].Session != learnedSession || state.Receive[555555].Circuit != 77 {
 			t.Errorf("after a new index: %+v", state)
 		}
 		if on, _ := b.promisc.state(); !slices.Contains(on, 77) {

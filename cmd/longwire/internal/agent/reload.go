@@ -75,7 +75,8 @@ func fixed(old, next *config.Config) []string {
 		changed bool
 	}{
 		{"state", old.State != next.State},
-		{"dataplane", old.Dataplane != next.Dataplane},
+		{"dataplane.capacity", old.Dataplane.Capacity != next.Dataplane.Capacity},
+		{"dataplane.attach", old.Dataplane.Attach != next.Dataplane.Attach},
 		{"metrics", old.Metrics != next.Metrics},
 	} {
 		if key.changed {

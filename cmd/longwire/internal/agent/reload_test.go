@@ -34,7 +34,7 @@ func TestReloadRefused(t *testing.T) {
 		{"bad file", nil, errors.New("pe1.yaml:3: x: is wrong"), nil, "pe1.yaml:3: x: is wrong"},
 		{
 			"what only a restart changes", edit(good, func(c *config.Config) { c.State.Pins, c.Dataplane.Capacity = "/x", 5 }), nil, nil,
-			"pe1.yaml: state, dataplane cannot change while the agent runs; restart it",
+			"pe1.yaml: state, dataplane.capacity cannot change while the agent runs; restart it",
 		},
 		{"what the speaker refuses", edit(good, func(c *config.Config) { c.Router.ASN = 1 }), nil, errors.New("no"), "pe1.yaml: bgp: no"},
 	}
@@ -174,6 +174,7 @@ func TestViews(t *testing.T) {
 		transmit := api.Session{
 			Pseudowire: "a", Direction: "transmit", Session: learnedSession, Interface: "eth2", Local: "192.0.2.1", Remote: "192.0.2.9",
 			Encapsulation: "ip", Sublayer: "none", CookieLength: 4, Cookie: "09090909",
+			Options: []string{"ttl=64", "too-big=fragment"},
 		}
 		if diff := cmp.Diff(transmit, shown[2]); diff != "" {
 			t.Errorf("transmit session (-want +got):\n%s", diff)

@@ -56,7 +56,7 @@ func TestMany(t *testing.T) {
 		b.wait(time.Second)
 		state := b.plane.State()
 		for i := range many {
-			tx, rx := state.Transmit[100+i], state.Receive[b.plane.Identities()[fmt.Sprintf("pw%03d", i)].Session]
+			tx, rx := state.Transmit[dataplane.Port(100+i)], state.Receive[b.plane.Identities()[fmt.Sprintf("pw%03d", i)].Session]
 			if tx.Session != dataplane.SessionID(1+i) || tx.Pseudowire != fmt.Sprintf("pw%03d", i) || rx.Circuit != 100+i || rx.Remote != far1 {
 				t.Fatalf("pseudowire %d: %+v and %+v", i, tx, rx)
 			}

@@ -5,6 +5,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"longwire/dataplane"
@@ -70,7 +71,27 @@ type Neighbor struct {
 type Dataplane struct {
 	Capacity uint32 // sessions
 	Attach   string // auto, tcx or clsact
+	XDP      XDP
+	// DropUnknown drops packets of unknown sessions to our endpoints instead of
+	// passing them on to the host's stack.
+	DropUnknown bool
+	// ReservedSessions are the session ids that other users of L2TP on this host
+	// have: no signalled pseudowire chooses one of them.
+	ReservedSessions []SessionRange
+	// SlowPathRate is how many packets in a second the slow path delivers at the
+	// most; 0 = it is off.
+	SlowPathRate int
 }
+
+// XDP says which interfaces get the XDP programs in front of those of tc.
+type XDP struct {
+	// Auto is every interface whose driver has native XDP, but no virtual one.
+	Auto       bool
+	Interfaces []string // otherwise exactly these
+}
+
+// SessionRange is a range of session ids, both ends included.
+type SessionRange struct{ First, Last dataplane.SessionID }
 
 // State says where the agent keeps what outlives it. All are absolute paths.
 type State struct {
@@ -84,20 +105,53 @@ type Metrics struct {
 	Listen netip.AddrPort
 }
 
-// Pseudowire joins one interface to one far end. EVPN, Static or both are set.
+// Pseudowire joins one circuit to one far end. EVPN, Static or both are set.
 type Pseudowire struct {
 	Name          string
 	Interface     string
-	Source        netip.Addr // our outer address, one of Router.Sources
+	VLANs         dataplane.VLANs // that the circuit has of the port; zero = all
+	Tags          Tags
+	DropL2CP      dataplane.L2CP // not tunnelled; a whole port alone has any
+	Source        netip.Addr     // our outer address, one of Router.Sources
 	Encapsulation dataplane.Encapsulation
 	Port          uint16 // our UDP port
 	Sublayer      dataplane.Sublayer
+	Sequencing    bool   // number frames, and drop duplicates and late ones
 	CookieLength  int    // bytes of the cookie that we choose when signalled: 0, 4 or 8
 	MTU           uint16 // bytes of Ethernet payload; 0 = the interface's
 	IgnoreMTU     bool
+	TooBig        dataplane.TooBig // what happens to frames that the underlay cannot carry
+	ClampMSS      bool             // bound TCP's MSS by what the way carries
 	TTL           uint8
+	DSCP          uint8 // 0 to 63
+	CopyDSCP      bool
+	CopyECN       bool // normal mode of RFC 6040; false = compatibility mode
+	DontFragment  bool // outer IPv4 DF
+	Entropy       bool // UDP source port by flow
+	ZeroChecksum  bool // UDP over IPv6 without checksum, both directions (RFC 6935)
 	EVPN          *EVPN
 	Static        *Static
+}
+
+// TagMode says what happens to the tags that select a circuit's frames
+// (RFC 8214 section 2.1).
+type TagMode string
+
+// The modes.
+const (
+	TagsKeep      TagMode = "keep"      // they cross unchanged
+	TagsTranslate TagMode = "translate" // they cross, and the end that delivers gives them its own ids
+	TagsPop       TagMode = "pop"       // taken off before they cross; the end that delivers adds its own
+	TagsPush      TagMode = "push"      // one more is added; the end that delivers takes one off
+)
+
+// Tags are the tags of a pseudowire's frames.
+type Tags struct {
+	Mode TagMode
+	// Type is the EtherType of tags that are added; of two, the outer one's, and
+	// the inner one's is 0x8100. It is 0 with TagsKeep, which adds none.
+	Type uint16
+	Push uint16 // the VLAN id that TagsPush adds
 }
 
 // EVPN is the signalled side of a pseudowire (RFC 8214).
@@ -125,18 +179,19 @@ type Static struct {
 	LocalSession  dataplane.SessionID
 	RemoteSession dataplane.SessionID
 	LocalCookie   dataplane.Cookie // what we expect
-	RemoteCookie  dataplane.Cookie // what we send
-	RemotePort    uint16           // UDP destination port
+	// PreviousCookie is accepted besides LocalCookie while it is configured.
+	PreviousCookie *dataplane.Cookie
+	RemoteCookie   dataplane.Cookie // what we send
+	RemotePort     uint16           // UDP destination port
 }
 
-// ReservedSessions returns the local session ids of static far ends, which no
-// signalled pseudowire may choose.
-func (c *Config) ReservedSessions() map[dataplane.SessionID]bool {
-	reserved := map[dataplane.SessionID]bool{}
+// ReservedSession says whether no signalled pseudowire may choose a session id:
+// it is a static far end's, or reserved for others on this host.
+func (c *Config) ReservedSession(id dataplane.SessionID) bool {
 	for _, pw := range c.Pseudowires {
-		if pw.Static != nil {
-			reserved[pw.Static.LocalSession] = true
+		if pw.Static != nil && pw.Static.LocalSession == id {
+			return true
 		}
 	}
-	return reserved
+	return slices.ContainsFunc(c.Dataplane.ReservedSessions, func(r SessionRange) bool { return r.First <= id && id <= r.Last })
 }

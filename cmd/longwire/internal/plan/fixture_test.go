@@ -17,6 +17,7 @@ var compare = cmp.Options{
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 	cmp.Comparer(func(a, b dataplane.Cookie) bool { return a == b }),
 	cmpopts.IgnoreUnexported(Status{}),
+	cmpopts.IgnoreFields(Status{}, "Path"),
 	cmpopts.EquateEmpty(),
 }
 
@@ -105,7 +106,12 @@ func wantReceive() dataplane.Receive {
 }
 
 func wantTransmit() dataplane.Transmit {
-	return dataplane.Transmit{Circuit: 3, Pseudowire: "a", Session: 77777, Local: own, Remote: far1, Cookie: farCookie, TTL: 64}
+	return dataplane.Transmit{Circuit: dataplane.Port(3), Pseudowire: "a", Session: 77777, Local: own, Remote: far1, Cookie: farCookie, TTL: 64}
+}
+
+// wantClosed is the entry of the circuit while nothing is sent.
+func wantClosed() dataplane.Transmit {
+	return dataplane.Transmit{Circuit: dataplane.Port(3), Pseudowire: "a"}
 }
 
 func wantStaticReceive() dataplane.Receive {
@@ -113,7 +119,7 @@ func wantStaticReceive() dataplane.Receive {
 }
 
 func wantStaticTransmit() dataplane.Transmit {
-	return dataplane.Transmit{Circuit: 3, Pseudowire: "a", Session: 1021, Local: own, Remote: far2, Cookie: remoteStatic, TTL: 64}
+	return dataplane.Transmit{Circuit: dataplane.Port(3), Pseudowire: "a", Session: 1021, Local: own, Remote: far2, Cookie: remoteStatic, TTL: 64}
 }
 
 func wantAd() evpn.Advertisement {
@@ -124,7 +130,7 @@ func wantAd() evpn.Advertisement {
 }
 
 func state(receives []dataplane.Receive, transmits ...dataplane.Transmit) dataplane.State {
-	s := dataplane.State{Receive: map[dataplane.SessionID]dataplane.Receive{}, Transmit: map[int]dataplane.Transmit{}}
+	s := dataplane.State{Receive: map[dataplane.SessionID]dataplane.Receive{}, Transmit: map[dataplane.Circuit]dataplane.Transmit{}}
 	for _, r := range receives {
 		s.Receive[r.Session] = r
 	}
