@@ -59,6 +59,7 @@ type Deps struct {
 	SetPromiscuous func(ifindex int, on bool) error
 	// NativeXDP says whether an interface's driver has XDP of its own.
 	NativeXDP func(ifindex int) bool
+	SlowPath  SlowPath // nil = none
 	// Load reads the configuration file for a reload.
 	Load func() (*config.Config, error)
 	// Ready is called once, when the first pass is done.
@@ -101,11 +102,13 @@ type Agent struct {
 	desired    dataplane.State      // of the last pass that applied everything
 	admission  *dataplane.Admission // in force; nil = not known
 	circuits   circuits
-	known      map[string]bool         // pseudowires that may have an identity
-	awaited    map[netip.Addr]struct{} // peers whose End-of-RIB is still to come
-	returning  returning               // peers whose stale routes may still come again
-	holdUntil  time.Time               // when waiting for them ends; zero = not waiting
-	repairs    uint64
+	// slowProblems are those of the slow path in the last pass.
+	slowProblems []string
+	known        map[string]bool         // pseudowires that may have an identity
+	awaited      map[netip.Addr]struct{} // peers whose End-of-RIB is still to come
+	returning    returning               // peers whose stale routes may still come again
+	holdUntil    time.Time               // when waiting for them ends; zero = not waiting
+	repairs      uint64
 
 	dirty    bool      // something changed since the last pass
 	earliest time.Time // when the next pass may be

@@ -256,6 +256,7 @@ type bench struct {
 	resolver *fakeResolver
 	speakers []*fakeSpeaker
 	promisc  *promiscuous
+	slow     *fakeSlowPath // nil = none
 	agent    *Agent
 	cancel   context.CancelFunc
 	done     chan error
@@ -280,7 +281,7 @@ func newBench(t *testing.T, cfg *config.Config) *bench {
 func (b *bench) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	b.cancel, b.done = cancel, make(chan error, 1)
-	b.agent = New(b.cfg, b.dir, Deps{
+	deps := Deps{
 		Plane: b.plane, Links: b.links, Resolver: b.resolver, SetPromiscuous: b.promisc.set,
 		NewSpeaker: func(c speaker.Config) Speaker {
 			s := newFakeSpeaker(c)
@@ -294,7 +295,11 @@ func (b *bench) start() {
 		Load:  func() (*config.Config, error) { return b.cfg, b.loadErr },
 		Ready: func() { b.ready++ },
 		Log:   slog.New(slog.DiscardHandler), Version: "test", File: "pe1.yaml", PID: 42,
-	})
+	}
+	if b.slow != nil {
+		deps.SlowPath = b.slow
+	}
+	b.agent = New(b.cfg, b.dir, deps)
 	a, done := b.agent, b.done
 	go func() { done <- a.Run(ctx) }()
 	synctest.Wait()

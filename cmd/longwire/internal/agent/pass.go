@@ -36,6 +36,7 @@ func (a *Agent) pass(now time.Time) {
 	report := a.reconciler.Reconcile(p.State, now)
 	a.announce(p, report)
 	a.deps.Resolver.Want(p.Flows)
+	a.takeSlowly(&p, now)
 	a.repaired(p, report, repaired)
 	a.settle(in, &p, report, failed, admitted)
 	a.forget(actual)

@@ -69,7 +69,7 @@ func (a *Agent) Counters() ([]api.Counters, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := map[string]bool{}
+	names := map[string]bool{"": true}
 	for name := range all {
 		names[name] = true
 	}
@@ -90,6 +90,7 @@ func (a *Agent) Counters() ([]api.Counters, error) {
 		}
 		counters = append(counters, c)
 	}
+	a.showSlowPath(counters)
 	return counters, nil
 }
 

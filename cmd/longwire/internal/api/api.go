@@ -118,6 +118,7 @@ type Counters struct {
 	SequenceGaps   uint64            `json:"sequence_gaps"`   // sequence numbers that were skipped
 	SequenceResets uint64            `json:"sequence_resets"` // times that the far end began to count anew
 	Drops          map[string]uint64 `json:"drops,omitempty"`
+	SlowPath       *SlowPath         `json:"slow_path,omitempty"` // with the empty name only
 }
 
 // Agent is the state of the agent itself.

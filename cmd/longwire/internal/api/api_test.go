@@ -65,7 +65,10 @@ func (fakeBackend) Routes() []Route {
 }
 
 func (b fakeBackend) Counters() ([]Counters, error) {
-	return []Counters{{Pseudowire: "a", EncapPackets: 1, EncapBytes: 2, DecapPackets: 3, DecapBytes: 4, Fragmented: 6, Answered: 7, PreviousCookie: 8, SequenceGaps: 9, SequenceResets: 10, Drops: map[string]uint64{"wrong_cookie": 5}}}, b.fail
+	return []Counters{
+		{Pseudowire: "a", EncapPackets: 1, EncapBytes: 2, DecapPackets: 3, DecapBytes: 4, Fragmented: 6, Answered: 7, PreviousCookie: 8, SequenceGaps: 9, SequenceResets: 10, Drops: map[string]uint64{"wrong_cookie": 5}},
+		{SlowPath: &SlowPath{Received: 10, Delivered: 1, Foreign: 2, Malformed: 3, Failed: 4, RateLimited: 5}},
+	}, b.fail
 }
 
 func (b fakeBackend) Reload(context.Context) error { return b.reload }

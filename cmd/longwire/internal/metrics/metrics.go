@@ -54,7 +54,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		buildInfo, problems, holding, repairs, pseudowireUp, pseudowireInfo, since, underlayMTU, needMTU,
 		packets, bytes, fragmented, answered, previousCookie, gaps, resets, drops,
-		neighborUp, neighborFlaps, received, advertised, routes,
+		neighborUp, neighborFlaps, received, advertised, routes, slowReceived, slowDelivered, slowDrops,
 	} {
 		ch <- d
 	}
@@ -102,6 +102,7 @@ func (c collector) traffic(ch chan<- prometheus.Metric) {
 			counter(ch, drops, dropped, n.Pseudowire, reason)
 		}
 		if n.Pseudowire == "" {
+			slowPath(ch, n.SlowPath)
 			continue
 		}
 		counter(ch, packets, n.EncapPackets, n.Pseudowire, "encap")

@@ -51,7 +51,7 @@ func (fakeBackend) Routes() []api.Route {
 func (b fakeBackend) Counters() ([]api.Counters, error) {
 	return []api.Counters{
 		{Pseudowire: "a", EncapPackets: 1, EncapBytes: 100, DecapPackets: 2, DecapBytes: 200, Fragmented: 11, Answered: 12, PreviousCookie: 13, SequenceGaps: 14, SequenceResets: 15, Drops: map[string]uint64{"wrong_cookie": 5}},
-		{Drops: map[string]uint64{"unknown_session": 7}},
+		{Drops: map[string]uint64{"unknown_session": 7}, SlowPath: &api.SlowPath{Received: 10, Delivered: 1, Foreign: 2, Malformed: 3, Failed: 4, RateLimited: 5}},
 	}, b.fail
 }
 

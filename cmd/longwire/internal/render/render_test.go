@@ -55,7 +55,7 @@ var routes = []api.Route{
 }
 
 var counters = []api.Counters{
-	{Drops: map[string]uint64{"unknown_session": 12}},
+	{Drops: map[string]uint64{"unknown_session": 12}, SlowPath: &api.SlowPath{Received: 40, Delivered: 33, Failed: 7, RateLimited: 5}},
 	{Pseudowire: "customer-a", EncapPackets: 1, EncapBytes: 1514, DecapPackets: 20, DecapBytes: 30280, Fragmented: 7, Answered: 8, PreviousCookie: 9, SequenceGaps: 10, SequenceResets: 11, Drops: map[string]uint64{"wrong_cookie": 3, "too_big": 2, "vccv": 0}},
 }
 

@@ -113,27 +113,42 @@ func Counters(w io.Writer, counters []api.Counters) error {
 	header := []string{"NAME", "ENCAP-PACKETS", "ENCAP-BYTES", "DECAP-PACKETS", "DECAP-BYTES", "FRAGMENTED", "ANSWERED", "OLD-COOKIE", "GAPS", "RESETS", "DROPPED", "REASONS"}
 	var rows, last [][]string
 	for _, c := range counters {
-		var total uint64
-		var reasons []string
-		for _, reason := range slices.Sorted(maps.Keys(c.Drops)) {
-			if n := c.Drops[reason]; n > 0 {
-				total += n
-				reasons = append(reasons, fmt.Sprintf("%s=%d", reason, n))
-			}
-		}
+		total, reasons := sum(c.Drops)
 		row := []string{
 			c.Pseudowire, count(c.EncapPackets), count(c.EncapBytes), count(c.DecapPackets), count(c.DecapBytes),
 			count(c.Fragmented), count(c.Answered), count(c.PreviousCookie), count(c.SequenceGaps), count(c.SequenceResets),
-			count(total), strings.Join(reasons, " "),
+			count(total), reasons,
 		}
 		if c.Pseudowire == "" {
 			row[0] = "(none)"
-			last = append(last, row)
+			last = append(append(last, row), slowPath(c.SlowPath)...)
 			continue
 		}
 		rows = append(rows, row)
 	}
 	return table(w, header, append(rows, last...))
+}
+
+// slowPath is the row of the slow path, none without it. Its packets are outer
+// ones, and what they carry is counted with their pseudowires as well.
+func slowPath(n *api.SlowPath) [][]string {
+	if n == nil {
+		return nil
+	}
+	total, reasons := sum(n.Dropped())
+	return [][]string{{"(slow-path)", "", "", count(n.Delivered), "", "", "", "", "", "", count(total), reasons}}
+}
+
+// sum adds up drops and lists those that there are.
+func sum(drops map[string]uint64) (total uint64, reasons string) {
+	var words []string
+	for _, reason := range slices.Sorted(maps.Keys(drops)) {
+		if n := drops[reason]; n > 0 {
+			total += n
+			words = append(words, fmt.Sprintf("%s=%d", reason, n))
+		}
+	}
+	return total, strings.Join(words, " ")
 }
 
 // Agent prints the state of the agent itself, one fact in a line.
