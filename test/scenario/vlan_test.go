@@ -154,6 +154,7 @@ type counters struct {
 	Pseudowire     string            `json:"pseudowire"`
 	EncapPackets   uint64            `json:"encap_packets"`
 	DecapPackets   uint64            `json:"decap_packets"`
+	Fragmented     uint64            `json:"fragmented"`
 	PreviousCookie uint64            `json:"previous_cookie"`
 	Drops          map[string]uint64 `json:"drops"`
 }
