@@ -142,6 +142,8 @@ type LongwireSequence struct {
 	Stray    uint32
 	Strays   uint32
 	Send     uint32
+	_        [4]byte
+	Answered uint64
 }
 
 type LongwireSessionCounters struct {
@@ -219,23 +221,25 @@ type LongwireVlanKey struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	LongwireMapCounters        = "counters"
-	LongwireMapDrops           = "drops"
-	LongwireMapEndpoints       = "endpoints"
-	LongwireMapIdentities      = "identities"
-	LongwireMapNextHops        = "next_hops"
-	LongwireMapReceives        = "receives"
-	LongwireMapSequences       = "sequences"
-	LongwireMapSettings        = "settings"
-	LongwireMapTransmits       = "transmits"
-	LongwireMapVlans           = "vlans"
-	LongwireProgDecap          = "decap"
-	LongwireProgEmpty          = "empty"
-	LongwireProgEncap          = "encap"
-	LongwireProgResolveNextHop = "resolve_next_hop"
-	LongwireProgSegment        = "segment"
-	LongwireVarDecapFlags      = "decap_flags"
-	LongwireVarKernelContext   = "kernel_context"
+	LongwireMapCounters         = "counters"
+	LongwireMapDrops            = "drops"
+	LongwireMapEndpoints        = "endpoints"
+	LongwireMapIdentities       = "identities"
+	LongwireMapNextHops         = "next_hops"
+	LongwireMapReceives         = "receives"
+	LongwireMapSequences        = "sequences"
+	LongwireMapSettings         = "settings"
+	LongwireMapTransmits        = "transmits"
+	LongwireMapVlans            = "vlans"
+	LongwireProgDecap           = "decap"
+	LongwireProgEmpty           = "empty"
+	LongwireProgEncap           = "encap"
+	LongwireProgReadClock       = "read_clock"
+	LongwireProgResolveNextHop  = "resolve_next_hop"
+	LongwireProgSegment         = "segment"
+	LongwireVarDecapFlags       = "decap_flags"
+	LongwireVarKernelContext    = "kernel_context"
+	LongwireVarWholeSuperFrames = "whole_super_frames"
 )
 
 // LoadLongwire returns the embedded CollectionSpec for Longwire.
@@ -283,6 +287,7 @@ type LongwireProgramSpecs struct {
 	Decap          *ebpf.ProgramSpec `ebpf:"decap"`
 	Empty          *ebpf.ProgramSpec `ebpf:"empty"`
 	Encap          *ebpf.ProgramSpec `ebpf:"encap"`
+	ReadClock      *ebpf.ProgramSpec `ebpf:"read_clock"`
 	ResolveNextHop *ebpf.ProgramSpec `ebpf:"resolve_next_hop"`
 	Segment        *ebpf.ProgramSpec `ebpf:"segment"`
 }
@@ -307,8 +312,9 @@ type LongwireMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type LongwireVariableSpecs struct {
-	DecapFlags    *ebpf.VariableSpec `ebpf:"decap_flags"`
-	KernelContext *ebpf.VariableSpec `ebpf:"kernel_context"`
+	DecapFlags       *ebpf.VariableSpec `ebpf:"decap_flags"`
+	KernelContext    *ebpf.VariableSpec `ebpf:"kernel_context"`
+	WholeSuperFrames *ebpf.VariableSpec `ebpf:"whole_super_frames"`
 }
 
 // LongwireObjects contains all objects after they have been loaded into the kernel.
@@ -362,8 +368,9 @@ func (m *LongwireMaps) Close() error {
 //
 // It can be passed to LoadLongwireObjects or ebpf.CollectionSpec.LoadAndAssign.
 type LongwireVariables struct {
-	DecapFlags    *ebpf.Variable `ebpf:"decap_flags"`
-	KernelContext *ebpf.Variable `ebpf:"kernel_context"`
+	DecapFlags       *ebpf.Variable `ebpf:"decap_flags"`
+	KernelContext    *ebpf.Variable `ebpf:"kernel_context"`
+	WholeSuperFrames *ebpf.Variable `ebpf:"whole_super_frames"`
 }
 
 // LongwirePrograms contains all programs after they have been loaded into the kernel.
@@ -373,6 +380,7 @@ type LongwirePrograms struct {
 	Decap          *ebpf.Program `ebpf:"decap"`
 	Empty          *ebpf.Program `ebpf:"empty"`
 	Encap          *ebpf.Program `ebpf:"encap"`
+	ReadClock      *ebpf.Program `ebpf:"read_clock"`
 	ResolveNextHop *ebpf.Program `ebpf:"resolve_next_hop"`
 	Segment        *ebpf.Program `ebpf:"segment"`
 }
@@ -382,6 +390,7 @@ func (p *LongwirePrograms) Close() error {
 		p.Decap,
 		p.Empty,
 		p.Encap,
+		p.ReadClock,
 		p.ResolveNextHop,
 		p.Segment,
 	)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
@@ -50,6 +51,7 @@ type Options struct {
 type Maps struct {
 	objects       bpf.LongwireObjects
 	kernelContext bool
+	tick          time.Duration // of the programs' clock
 
 	mu       sync.Mutex // guards what is below, and identities on their way to the kernel
 	slots    map[string]uint32
@@ -77,7 +79,11 @@ func Open(o Options) (*Maps, error) {
 	if err := os.MkdirAll(o.PinDir, 0o700); err != nil {
 		return nil, fmt.Errorf("create the pin directory: %w", err)
 	}
-	m := &Maps{}
+	tick, err := clockTick()
+	if err != nil {
+		return nil, err
+	}
+	m := &Maps{tick: tick}
 	if err := m.load(o); err != nil {
 		return nil, err
 	}

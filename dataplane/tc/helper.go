@@ -38,7 +38,9 @@ var noOffloads = []string{
 	"tx-tcp-mangleid-segmentation", "tx-udp-segmentation", "tx-gso-list",
 }
 
-// checksumOffload goes as well where the programs must see every checksum.
+// checksumOffload goes as well where the programs must see every checksum, and
+// always on the way to the routing end: what is fragmented behind it must have
+// no checksum left to fill in.
 const checksumOffload = "tx-checksum-ip-generic"
 
 // ensureHelperPair makes the pair unless it is there and up. A pair whose
@@ -94,7 +96,7 @@ func prepareHelper(l netlink.Link, checksums bool) error {
 			return err
 		}
 	}
-	if err := withoutOffloads(name, checksums); err != nil {
+	if err := withoutOffloads(name, checksums && name != helperSegment); err != nil {
 		return err
 	}
 	if err := netlink.LinkSetARPOff(l); err != nil {

@@ -33,7 +33,7 @@ func TestManualExplainsEveryWord(t *testing.T) {
 	}{
 		{"reason of a route", "evpn/reason.go", regexp.MustCompile(`Reason\w+\s+Reason = "(\w+)"`), "| `", 10},
 		{"reason of a pseudowire", "cmd/longwire/internal/plan/reason.go", regexp.MustCompile(`Reason\w+\s+Reason = "(\w+)"`), "| `", 9},
-		{"reason to drop", "dataplane/drop.go", regexp.MustCompile(`Drop\w+\s+Drop = "(\w+)"`), "| `", 15},
+		{"reason to drop", "dataplane/drop.go", regexp.MustCompile(`Drop\w+\s+Drop = "(\w+)"`), "| `", 24},
 		{"metric", "cmd/longwire/internal/metrics/metrics.go", regexp.MustCompile(`= desc\("(\w+)"`), "| `longwire_", 15},
 		{"state", "cmd/longwire/internal/plan/plan.go", regexp.MustCompile(`State\w+\s+State = "(\w+)"`), "| `", 4},
 	}
@@ -54,6 +54,21 @@ func TestManualExplainsEveryWord(t *testing.T) {
 
 // The reference explains each key; the page says how they belong together, and so
 // has each of them as code.
+func TestManualExplainsEveryCounter(t *testing.T) {
+	manual := read(t, "docs/operations.md")
+	_, after, _ := strings.Cut(read(t, "cmd/longwire/internal/api/api.go"), "type Counters struct {")
+	body, _, found := strings.Cut(after, "\n}")
+	words := regexp.MustCompile(`uint64 +`+"`"+`json:"(\w+)`).FindAllStringSubmatch(body, -1)
+	if !found || len(words) < 9 {
+		t.Fatalf("only %d counters found", len(words))
+	}
+	for _, word := range words {
+		if !strings.Contains(manual, "| `"+word[1]+"`") {
+			t.Errorf("counter %s is not explained in docs/operations.md", word[1])
+		}
+	}
+}
+
 func TestManualShowsEveryKey(t *testing.T) {
 	reference, page := read(t, "cmd/longwire/internal/config/reference.yaml"), read(t, "docs/configuration.md")
 	page = regexp.MustCompile("(?s)```.*?```").ReplaceAllString(page, "")
