@@ -88,6 +88,24 @@ func TestManualShowsEveryKey(t *testing.T) {
 	}
 }
 
+func TestManualShowsEveryFlag(t *testing.T) {
+	manual := read(t, "docs/map_session.md")
+	flag := regexp.MustCompile(`\.(?:String|Bool)(?:VarP|Var)?\((?:&[\w.]+, )?"([a-z-]+)"`)
+	found := 0
+	for _, file := range []string{"root.go", "del.go", "list.go"} {
+		for _, m := range flag.FindAllStringSubmatch(read(t, "cmd/map_session/"+file), -1) {
+			found++
+			// Of list -o only the letter is shown.
+			if !strings.Contains(manual, "--"+m[1]) && m[1] != "output" {
+				t.Errorf("--%s is not in docs/map_session.md", m[1])
+			}
+		}
+	}
+	if found < 15 {
+		t.Errorf("only %d flags found", found)
+	}
+}
+
 func TestLinksLead(t *testing.T) {
 	pages := []string{"README.md"}
 	err := filepath.WalkDir(filepath.Join(root, "docs"), func(path string, e fs.DirEntry, err error) error {
