@@ -14,6 +14,7 @@ import (
 type plane interface {
 	dataplane.Target
 	dataplane.Attacher
+	dataplane.Admitter
 	dataplane.CounterReader
 	Forget(pseudowire string) error
 }
@@ -128,6 +129,7 @@ func (e editor) add(s session) error {
 		{do: func() error { return e.plane.PutReceive(s.receive) }, undo: func() error { return e.restoreReceive(s.receive, old) }},
 		{do: func() error { return e.plane.PutTransmit(s.transmit) }, undo: func() error { return e.restoreTransmit(s.transmit, old) }},
 		e.promiscuous(fresh.circuit, true, old.name == "" && fresh.promiscuous),
+		e.admit(before, after),
 		{do: func() error { return e.attach(before, after, fresh.mark) }},
 	}
 	if err := perform(steps); err != nil {
@@ -202,7 +204,7 @@ func (e editor) del(what string, match func(entry) bool) error {
 	if len(gone) == 0 {
 		return fmt.Errorf("there is no %s", what)
 	}
-	steps = append(steps, step{do: func() error { return e.attach(before, after, mark{}) }})
+	steps = append(steps, e.admit(before, after), step{do: func() error { return e.attach(before, after, mark{}) }})
 	if err := perform(steps); err != nil {
 		return err
 	}

@@ -90,8 +90,8 @@ func between(id dataplane.SessionID, circuit, underlay int) session {
 	return session{
 		circuit:  &net.Interface{Index: circuit, Name: fmt.Sprintf("eth%d", circuit)},
 		underlay: &net.Interface{Index: underlay, Name: fmt.Sprintf("eth%d", underlay)},
-		receive:  dataplane.Receive{Session: id, Circuit: circuitOf(circuit), Local: near, Remote: far, AcceptIP: true},
-		transmit: dataplane.Transmit{Circuit: circuitOf(circuit), Session: id + 1000, Local: near, Remote: far, TTL: 64},
+		receive:  dataplane.Receive{Session: id, Circuit: circuit, Local: near, Remote: far, AcceptIP: true},
+		transmit: dataplane.Transmit{Circuit: dataplane.Port(circuit), Session: id + 1000, Local: near, Remote: far, TTL: 64},
 	}
 }
 
@@ -101,7 +101,7 @@ func TestAddAndDelete(t *testing.T) {
 	w.add(t, between(1, 5, 3), between(2, 8, 3))
 	first, second := mark{testNetns, 5, 3, true}.String(), mark{testNetns, 8, 3, false}.String()
 	s := w.State()
-	if len(s.Receive) != 2 || s.Receive[1].Pseudowire != first || s.Transmit[circuitOf(8)].Pseudowire != second {
+	if len(s.Receive) != 2 || s.Receive[1].Pseudowire != first || s.Transmit[dataplane.Port(8)].Pseudowire != second {
 		t.Errorf("state %+v", s)
 	}
 	want := dataplane.Attachments{Circuits: []int{5, 8}, Underlays: []int{3}}
@@ -138,10 +138,13 @@ func TestOrder(t *testing.T) {
 	name := mark{testNetns, 5, 3, true}.String()
 	want := []string{
 		"put receive 1 on 5 of " + name, "put transmit 1001 on 5 of " + name,
-		"attach underlay on 3", "attach circuit on 5",
+		"admission", "attach underlay on 3", "attach circuit on 5",
 	}
 	if diff := cmp.Diff(want, w.Writes()); diff != "" {
 		t.Errorf("add (-want +got):\n%s", diff)
+	}
+	if got, want := w.Admission(), []dataplane.Endpoint{{Address: between(1, 5, 3).receive.Local}}; !slices.Equal(got.Endpoints, want) {
+		t.Errorf("endpoints %v, want %v", got.Endpoints, want)
 	}
 	w.Reset()
 	if err := w.editor().del("it", func(entry) bool { return true }); err != nil {
@@ -149,7 +152,7 @@ func TestOrder(t *testing.T) {
 	}
 	want = []string{
 		"delete transmit on 5 of " + name, "delete receive 1 of " + name,
-		"detach on 3", "detach on 5", "forget of " + name,
+		"admission", "detach on 3", "detach on 5", "forget of " + name,
 	}
 	if diff := cmp.Diff(want, w.Writes()); diff != "" {
 		t.Errorf("delete (-want +got):\n%s", diff)
@@ -167,7 +170,7 @@ func TestChange(t *testing.T) {
 	changed.receive.Cookie = cookie(t, 1, 2, 3, 4)
 	w.add(t, changed)
 	s := w.State()
-	if len(s.Receive) != 2 || len(s.Transmit) != 2 || s.Receive[1].Cookie.Len() != 4 || s.Transmit[circuitOf(5)].Session != 4711 {
+	if len(s.Receive) != 2 || len(s.Transmit) != 2 || s.Receive[1].Cookie.Len() != 4 || s.Transmit[dataplane.Port(5)].Session != 4711 {
 		t.Errorf("state %+v", s)
 	}
 	want := dataplane.Attachments{Circuits: []int{5, 6}, Underlays: []int{3, 4}}

@@ -12,12 +12,6 @@ import (
 // helperPrefix begins the names of the data plane's own interfaces.
 const helperPrefix = "longwire"
 
-// circuitOf and ifindexOf convert between an interface and the data plane's name
-// for a circuit: here a circuit is always a whole port.
-func circuitOf(ifindex int) int { return ifindex }
-
-func ifindexOf(circuit int) int { return circuit }
-
 // findInterface finds an interface of our network namespace by index or name. A
 // number is an index, as it was in the original demonstration.
 func findInterface(text string) (*net.Interface, error) {

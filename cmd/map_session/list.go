@@ -121,7 +121,7 @@ func (e entry) listed(names map[int]string, c dataplane.Counters, cookies bool) 
 	}
 	sublayer := dataplane.SublayerNone
 	if r := e.receive; r != nil {
-		s.Session, s.CircuitIndex = uint32(r.Session), ifindexOf(r.Circuit)
+		s.Session, s.CircuitIndex = uint32(r.Session), r.Circuit
 		s.Local, s.Encapsulation = endpoint(r.Local.String(), r.LocalPort), "ip"
 		if r.Remote.IsValid() {
 			s.Peer = r.Remote.String()
@@ -135,7 +135,7 @@ func (e entry) listed(names map[int]string, c dataplane.Counters, cookies bool) 
 		}
 	}
 	if t := e.transmit; t != nil {
-		s.PeerSession, s.CircuitIndex = uint32(t.Session), ifindexOf(t.Circuit)
+		s.PeerSession, s.CircuitIndex = uint32(t.Session), t.Circuit.IfIndex
 		s.Local, s.Peer = endpoint(t.Local.String(), t.LocalPort), endpoint(t.Remote.String(), t.RemotePort)
 		s.Encapsulation = t.Encapsulation.String()
 		sublayer, s.PeerCookieLength = t.Sublayer, t.Cookie.Len()

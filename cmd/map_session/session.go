@@ -55,7 +55,7 @@ func (o options) session(find func(string) (*net.Interface, error)) (session, er
 	if s.circuit.Index == s.underlay.Index {
 		return s, usagef("-E and -D are both %s: what leaves the tunnel would enter it again", s.circuit.Name)
 	}
-	s.receive.Circuit, s.transmit.Circuit = circuitOf(s.circuit.Index), circuitOf(s.circuit.Index)
+	s.receive.Circuit, s.transmit.Circuit = s.circuit.Index, dataplane.Port(s.circuit.Index)
 	return s, nil
 }
 

@@ -51,11 +51,11 @@ func TestSessionDefaults(t *testing.T) {
 	}
 	near, far := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	receive := dataplane.Receive{
-		Session: 12, Circuit: circuitOf(5), Local: near, Remote: far, AcceptUDP: true, LocalPort: 1701,
+		Session: 12, Circuit: 5, Local: near, Remote: far, AcceptUDP: true, LocalPort: 1701,
 		Sublayer: dataplane.SublayerDefault,
 	}
 	transmit := dataplane.Transmit{
-		Circuit: circuitOf(5), Session: 21, Local: near, Remote: far, Encapsulation: dataplane.EncapsulationUDP,
+		Circuit: dataplane.Port(5), Session: 21, Local: near, Remote: far, Encapsulation: dataplane.EncapsulationUDP,
 		LocalPort: 1701, RemotePort: 1701, Sublayer: dataplane.SublayerDefault, TTL: 64,
 	}
 	if diff := cmp.Diff(receive, got.receive, compare); diff != "" {
@@ -80,11 +80,11 @@ func TestSessionOfEverything(t *testing.T) {
 	}
 	near, far := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2")
 	receive := dataplane.Receive{
-		Session: 0xffffffff, Circuit: circuitOf(5), Local: near, Remote: far, AcceptUDP: true, LocalPort: 1702,
+		Session: 0xffffffff, Circuit: 5, Local: near, Remote: far, AcceptUDP: true, LocalPort: 1702,
 		Cookie: cookie(t, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88),
 	}
 	transmit := dataplane.Transmit{
-		Circuit: circuitOf(5), Session: 0x15, Local: near, Remote: far, Encapsulation: dataplane.EncapsulationUDP,
+		Circuit: dataplane.Port(5), Session: 0x15, Local: near, Remote: far, Encapsulation: dataplane.EncapsulationUDP,
 		LocalPort: 1702, RemotePort: 1703, Cookie: cookie(t, 0xde, 0xad, 0xbe, 0xef), TTL: 64,
 	}
 	if diff := cmp.Diff(receive, got.receive, compare); diff != "" {

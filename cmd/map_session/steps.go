@@ -77,6 +77,32 @@ func wanted(all []entry, exists map[int]string) dataplane.Attachments {
 	}
 }
 
+// admit has unknown sessions counted where the sessions after a change receive.
+func (e editor) admit(before, after []entry) step {
+	set := func(all []entry) func() error {
+		return func() error { return e.plane.SetAdmission(admission(all)) }
+	}
+	return step{do: set(after), undo: set(before)}
+}
+
+// admission lists the endpoints of the sessions.
+func admission(all []entry) dataplane.Admission {
+	var a dataplane.Admission
+	for _, o := range all {
+		if o.receive == nil {
+			continue
+		}
+		at := dataplane.Endpoint{Address: o.receive.Local}
+		if o.receive.AcceptUDP {
+			at.Port = o.receive.LocalPort
+		}
+		if !slices.Contains(a.Endpoints, at) {
+			a.Endpoints = append(a.Endpoints, at)
+		}
+	}
+	return a
+}
+
 // promiscuous makes a circuit take every frame, as the end of a cable does, or
 // only its own again. It does nothing unless needed, nor to an interface that
 // is gone.

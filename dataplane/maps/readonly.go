@@ -20,6 +20,7 @@ func OpenReadOnly(dir string) (*Maps, error) {
 		bpf.LongwireMapReceives: &m.objects.Receives, bpf.LongwireMapTransmits: &m.objects.Transmits,
 		bpf.LongwireMapCounters: &m.objects.Counters, bpf.LongwireMapDrops: &m.objects.Drops,
 		bpf.LongwireMapIdentities: &m.objects.Identities, bpf.LongwireMapSettings: &m.objects.Settings,
+		bpf.LongwireMapVlans: &m.objects.Vlans,
 	} {
 		opened, err := ebpf.LoadPinnedMap(filepath.Join(dir, name), &ebpf.LoadPinOptions{ReadOnly: true})
 		if err != nil {
