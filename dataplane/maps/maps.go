@@ -142,6 +142,8 @@ func (m *Maps) loadWith(o Options, kernelContext, decapFlags bool) error {
 			m.MaxEntries = copiesFor(o.Capacity)
 		case bpf.LongwireMapVlans:
 			m.MaxEntries = max(o.Capacity, dataplane.MaxVID+1) // a port may have all
+		case bpf.LongwireMapTransmits:
+			m.MaxEntries = 2 * o.Capacity // each port of VLANs has an entry besides theirs
 		case bpf.LongwireMapCounters, bpf.LongwireMapEvents, bpf.LongwireMapNextHops, bpf.LongwireMapSequences:
 			m.MaxEntries = o.Capacity + 1 // the first is nobody's
 		default:

@@ -112,11 +112,11 @@ func TestXDPBesideTC(t *testing.T) {
 // TestXDPTags carries tags through XDP as the part of the frame that they are.
 func TestXDPTags(t *testing.T) {
 	top, ends := xdpPair(t, lab.Options{}, carrier{true, true})
-	tags := []tag{{0x8100, 100}, {0x88a8, 0x6000 | 200}}
+	tags := []lab.Tag{{TPID: 0x88a8, TCI: 0x6000 | 200}, {TPID: 0x8100, TCI: 100}}
 	for _, ce := range []*lab.Namespace{top.CE1, top.CE2} {
 		// Room for the tags: the ports themselves take no more.
 		ce.Run("ip", "route", "change", "198.18.0.0/24", "dev", lab.HostPort(0), "mtu", "1496")
-		tagged(t, ce, tags)
+		ce.Tagged(lab.HostPort(0), tags...)
 	}
 	reachable(t, top, "with two tags")
 	capture := top.CE2.Sniff(lab.HostPort(0))
