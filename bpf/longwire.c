@@ -59,6 +59,19 @@ int xdp_decap(struct xdp_md *x)
 	return xdp_decapsulate(x);
 }
 
+/* Both for interfaces whose frames may not fit a page. */
+SEC("xdp.frags")
+int xdp_encap_large(struct xdp_md *x)
+{
+	return in_pieces(x) ? XDP_PASS : xdp_encapsulate(x);
+}
+
+SEC("xdp.frags")
+int xdp_decap_large(struct xdp_md *x)
+{
+	return in_pieces(x) ? XDP_PASS : xdp_decapsulate(x);
+}
+
 /* Writes the tick of the clock by which leases end into the packet: no system
  * call tells it. */
 SEC("tc")

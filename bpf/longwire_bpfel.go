@@ -269,7 +269,9 @@ const (
 	LongwireProgResolveNextHop  = "resolve_next_hop"
 	LongwireProgSegment         = "segment"
 	LongwireProgXdpDecap        = "xdp_decap"
+	LongwireProgXdpDecapLarge   = "xdp_decap_large"
 	LongwireProgXdpEncap        = "xdp_encap"
+	LongwireProgXdpEncapLarge   = "xdp_encap_large"
 	LongwireVarCopiesMask       = "copies_mask"
 	LongwireVarDecapFlags       = "decap_flags"
 	LongwireVarKernelContext    = "kernel_context"
@@ -325,7 +327,9 @@ type LongwireProgramSpecs struct {
 	ResolveNextHop *ebpf.ProgramSpec `ebpf:"resolve_next_hop"`
 	Segment        *ebpf.ProgramSpec `ebpf:"segment"`
 	XdpDecap       *ebpf.ProgramSpec `ebpf:"xdp_decap"`
+	XdpDecapLarge  *ebpf.ProgramSpec `ebpf:"xdp_decap_large"`
 	XdpEncap       *ebpf.ProgramSpec `ebpf:"xdp_encap"`
+	XdpEncapLarge  *ebpf.ProgramSpec `ebpf:"xdp_encap_large"`
 }
 
 // LongwireMapSpecs contains maps before they are loaded into the kernel.
@@ -434,7 +438,9 @@ type LongwirePrograms struct {
 	ResolveNextHop *ebpf.Program `ebpf:"resolve_next_hop"`
 	Segment        *ebpf.Program `ebpf:"segment"`
 	XdpDecap       *ebpf.Program `ebpf:"xdp_decap"`
+	XdpDecapLarge  *ebpf.Program `ebpf:"xdp_decap_large"`
 	XdpEncap       *ebpf.Program `ebpf:"xdp_encap"`
+	XdpEncapLarge  *ebpf.Program `ebpf:"xdp_encap_large"`
 }
 
 func (p *LongwirePrograms) Close() error {
@@ -446,7 +452,9 @@ func (p *LongwirePrograms) Close() error {
 		p.ResolveNextHop,
 		p.Segment,
 		p.XdpDecap,
+		p.XdpDecapLarge,
 		p.XdpEncap,
+		p.XdpEncapLarge,
 	)
 }
 

@@ -31,6 +31,9 @@ FORCE_INLINE __u32 xdp_len(struct xdp_md *x)
 	return len;
 }
 
+/* Whether the frame fits no page. tc has it then. */
+FORCE_INLINE bool in_pieces(struct xdp_md *x) { return bpf_xdp_get_buff_len(x) != xdp_len(x); }
+
 /* What is known of an interface that XDP programs serve; 0 for any other, also
  * for one that is not ready for them yet. */
 FORCE_INLINE const struct port *find_port(__u32 ifindex, enum port_role role)

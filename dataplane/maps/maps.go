@@ -191,6 +191,7 @@ func (m *Maps) pinPrograms(dir string) error {
 	for name, prog := range map[string]*ebpf.Program{
 		bpf.LongwireProgEncap: p.Encap, bpf.LongwireProgDecap: p.Decap,
 		bpf.LongwireProgXdpEncap: p.XdpEncap, bpf.LongwireProgXdpDecap: p.XdpDecap,
+		bpf.LongwireProgXdpEncapLarge: p.XdpEncapLarge, bpf.LongwireProgXdpDecapLarge: p.XdpDecapLarge,
 		bpf.LongwireProgSegment: p.Segment, bpf.LongwireProgResolveNextHop: p.ResolveNextHop,
 	} {
 		path := filepath.Join(dir, programPrefix+name)

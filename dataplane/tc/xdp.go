@@ -56,8 +56,8 @@ func (p *Plane) attachXDP(want dataplane.Attachments) (repaired int, failed map[
 		}
 	}
 	report(0, p.sweepXDP(wanted))
-	for at, prog := range wanted {
-		again, err := p.attachXDPAt(at, prog)
+	for at := range wanted {
+		again, err := p.attachXDPAt(at)
 		if again {
 			repaired++
 		}
@@ -81,7 +81,7 @@ func (p *Plane) attachXDP(want dataplane.Attachments) (repaired int, failed map[
 
 // sweepXDP takes our programs away from where they are not wanted, and puts the
 // interfaces back as they were, also those that a crash has left.
-func (p *Plane) sweepXDP(wanted map[place]*ebpf.Program) error {
+func (p *Plane) sweepXDP(wanted map[place]bool) error {
 	keep := map[int]bool{}
 	for at := range wanted {
 		keep[at.ifindex] = true
@@ -90,7 +90,7 @@ func (p *Plane) sweepXDP(wanted map[place]*ebpf.Program) error {
 	found, err := p.xdp.places()
 	errs = append(errs, err)
 	for _, at := range found {
-		if wanted[at] == nil {
+		if !wanted[at] {
 			errs = append(errs, p.xdp.detach(at))
 		}
 	}
@@ -100,32 +100,32 @@ func (p *Plane) sweepXDP(wanted map[place]*ebpf.Program) error {
 	return nil
 }
 
-// xdpPlaces returns where which XDP program is wanted. An interface has one.
-func (p *Plane) xdpPlaces(want dataplane.Attachments) (map[place]*ebpf.Program, map[int]error) {
-	wanted, without := map[place]*ebpf.Program{}, map[int]error{}
+// xdpPlaces returns where XDP programs are wanted. An interface has one.
+func (p *Plane) xdpPlaces(want dataplane.Attachments) (map[place]bool, map[int]error) {
+	wanted, without := map[place]bool{}, map[int]error{}
 	for _, i := range want.XDP {
 		circuit, underlay := slices.Contains(want.Circuits, i), slices.Contains(want.Underlays, i)
 		switch {
 		case circuit && underlay:
 			without[i] = errors.New("it is circuit and underlay at once")
 		case circuit:
-			wanted[place{roleEncap, i}] = p.Programs().XdpEncap
+			wanted[place{roleEncap, i}] = true
 		case underlay:
-			wanted[place{roleDecap, i}] = p.Programs().XdpDecap
+			wanted[place{roleDecap, i}] = true
 		}
 	}
 	return wanted, without
 }
 
 // shrinkPorts takes the ports away that are no longer wanted.
-func (p *Plane) shrinkPorts(wanted map[place]*ebpf.Program) map[int]error {
+func (p *Plane) shrinkPorts(wanted map[place]bool) map[int]error {
 	have, err := p.Ports()
 	if err != nil {
 		return map[int]error{0: err}
 	}
 	var keep []pinned.Port
 	for _, port := range have {
-		if wanted[placeOf(port)] != nil {
+		if wanted[placeOf(port)] {
 			keep = append(keep, port)
 		}
 	}
@@ -143,8 +143,9 @@ func placeOf(port pinned.Port) place {
 }
 
 // attachXDPAt puts an XDP program on an interface whose driver can run it and
-// leave the tags in the frames.
-func (p *Plane) attachXDPAt(at place, prog *ebpf.Program) (repaired bool, err error) {
+// leave the tags in the frames. One for frames of any size is for drivers that
+// refuse the other: it asks the kernel for the size of each.
+func (p *Plane) attachXDPAt(at place) (repaired bool, err error) {
 	f, err := featuresOf(at.ifindex)
 	if err != nil {
 		return false, err
@@ -155,7 +156,15 @@ func (p *Plane) attachXDPAt(at place, prog *ebpf.Program) (repaired bool, err er
 	if _, _, err := stripping(at.ifindex); err != nil {
 		return false, err
 	}
+	programs := p.Programs()
+	prog, large := programs.XdpEncap, programs.XdpEncapLarge
+	if at.role == roleDecap {
+		prog, large = programs.XdpDecap, programs.XdpDecapLarge
+	}
 	repaired, err = p.xdp.attach(at, prog)
+	if err != nil && !errors.Is(err, errForeign) {
+		repaired, err = p.xdp.attach(at, large)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -164,7 +173,7 @@ func (p *Plane) attachXDPAt(at place, prog *ebpf.Program) (repaired bool, err er
 
 // xdpPorts describes the interfaces that have their programs, and adds those
 // that take no frames to without.
-func (p *Plane) xdpPorts(have map[place]*ebpf.Program, without map[int]error) []pinned.Port {
+func (p *Plane) xdpPorts(have map[place]bool, without map[int]error) []pinned.Port {
 	const tag = 4 // bytes that every driver takes beyond the MTU
 	var ports []pinned.Port
 	for at := range have {

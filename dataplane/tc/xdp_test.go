@@ -75,18 +75,18 @@ func xdpPair(t *testing.T, o lab.Options, c carrier) (*lab.Topology, [2]*end) {
 	for i, e := range ends {
 		e.attachXDP(t)
 		e.wantXDP(t)
-		e.keepLease(t, top, c, i+1)
+		e.keepLease(t, top, c, i+1, lab.UnderlayMTU)
 	}
 	return top, ends
 }
 
 // keepLease renews the end's lease until the test ends, as the agent does.
-func (e *end) keepLease(t *testing.T, top *lab.Topology, c carrier, side int) {
+func (e *end) keepLease(t *testing.T, top *lab.Topology, c carrier, side, mtu int) {
 	t.Helper()
-	e.lease(t, top, c, side)
+	e.leaseMTU(t, top, c, side, mtu)
 	stop, done := make(chan struct{}), make(chan struct{})
 	t.Cleanup(func() { close(stop); <-done })
-	flow, nh := e.leased(top, c, side, lab.UnderlayMTU)
+	flow, nh := e.leased(top, c, side, mtu)
 	go func() {
 		defer close(done)
 		tick := time.NewTicker(dataplane.LeaseDuration / 3)

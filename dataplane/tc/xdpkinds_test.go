@@ -20,7 +20,7 @@ func TestXDPKinds(t *testing.T) {
 			}
 			for i, e := range ends {
 				e.attachXDP(t)
-				e.keepLease(t, top, c, i+1)
+				e.keepLease(t, top, c, i+1, lab.UnderlayMTU)
 				// A veth takes frames only if its other end has GRO, or XDP.
 				if kind == lab.CircuitTap {
 					e.wantXDP(t)
@@ -42,5 +42,50 @@ func TestXDPKinds(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestXDPJumbo serves interfaces whose frames may not fit a page: small ones by
+// XDP, and those that do not fit by tc, also after an upgrade.
+func TestXDPJumbo(t *testing.T) {
+	const mtu, pings = 9000, 20
+	c := carrier{true, true}
+	top, ends := pair(t, lab.Options{CircuitMTU: mtu, UnderlayMTU: mtu + 200}, tc.ModeAuto, c)
+	forXDP(top)
+	for i, e := range ends {
+		e.keepLease(t, top, c, i+1, mtu+200)
+	}
+	for _, when := range []string{"at first", "after an upgrade"} {
+		for i, e := range ends {
+			if err := e.Close(); err != nil {
+				t.Fatal(err)
+			}
+			e.reopen(t, tc.Options{})
+			e.leaseMTU(t, top, c, i+1, mtu+200)
+			if n := e.attachXDP(t); n != 0 {
+				t.Errorf("%s: %d repaired when nothing was wrong", when, n)
+			}
+			e.attachXDP(t)
+			e.wantXDP(t)
+		}
+		encap, decap := ends[0].byXDP(t, func() {
+			if err := top.CE1.PingAll(lab.Host4(2, 0), pings); err != nil {
+				t.Errorf("%s: small frames: %v", when, err)
+			}
+		})
+		if encap > pings/2 || decap > pings/2 {
+			t.Errorf("%s: tc encapsulated %d small frames and decapsulated %d packets", when, encap, decap)
+		}
+		encap, decap = ends[0].byXDP(t, func() {
+			if err := top.CE1.Ping(lab.Host4(2, 0), mtu-28, time.Second); err != nil {
+				t.Errorf("%s: large frames: %v", when, err)
+			}
+		})
+		if encap == 0 || decap == 0 {
+			t.Errorf("%s: tc encapsulated %d large frames and decapsulated %d packets", when, encap, decap)
+		}
+	}
+	if _, err := top.Transfer(top.CE1, top.CE2, lab.Host4(2, 0), 16<<20, 20*time.Second); err != nil {
+		t.Error(err)
 	}
 }

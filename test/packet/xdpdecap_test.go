@@ -223,3 +223,38 @@ func countersOf(t *testing.T, m *maps.Maps) dataplane.Counters {
 	must(t, err)
 	return all[pseudowire]
 }
+
+// TestXDPLarge has the programs for frames of any size do what the others do, and
+// leave frames that fit no page to tc.
+func TestXDPLarge(t *testing.T) {
+	m := open(t, 64)
+	for _, f := range carriers() {
+		t.Run(f.name, func(t *testing.T) {
+			for _, n := range []int{60, 1514, 3301, 5000} {
+				inner, verdict := frame(n, 0x0800), uint32(xdpRedirect)
+				if n > 4096 {
+					verdict = xdpPass
+				}
+				nh := encapByXDP(t, m, f.transmit(t), 9000)
+				outer := f.sent(t, nh, inner)
+				got := runXDP(t, m.Programs().XdpEncapLarge, slices.Clone(inner))
+				if want := pick(verdict == xdpPass, inner, outer); got.verdict != verdict || !bytes.Equal(got.packet, want) {
+					t.Errorf("encap of %d bytes: verdict %d, %d bytes out", n, got.verdict, len(got.packet))
+				}
+				decapByXDP(t, m, f.receive(t))
+				outer = f.outer(t, nearSession, inner)
+				got = runXDP(t, m.Programs().XdpDecapLarge, slices.Clone(outer))
+				if want := pick(verdict == xdpPass, outer, inner); got.verdict != verdict || !bytes.Equal(got.packet, want) {
+					t.Errorf("decap of %d bytes: verdict %d, %d bytes out", n, got.verdict, len(got.packet))
+				}
+			}
+		})
+	}
+}
+
+func pick(first bool, a, b []byte) []byte {
+	if first {
+		return a
+	}
+	return b
+}
