@@ -260,3 +260,20 @@ func TestXDPEncapChoices(t *testing.T) {
 		}
 	})
 }
+
+// TestXDPEncapNotReady leaves a circuit to tc whose driver may still take tags out
+// of its frames, or that is an underlay.
+func TestXDPEncapNotReady(t *testing.T) {
+	m := open(t, 64)
+	out := maps.Port{IfIndex: otherPort, Underlay: true, Largest: largest}
+	for _, f := range carriers() {
+		encapByXDP(t, m, f.transmit(t), 1500)
+		for name, ports := range map[string][]maps.Port{"no port": {out}, "underlay": {out, loopback(true)}} {
+			setPorts(t, m, ports...)
+			sent := frame(100, 0x0800)
+			if got := runXDP(t, m.Programs().XdpEncap, slices.Clone(sent)); got.verdict != xdpPass || !bytes.Equal(got.packet, sent) {
+				t.Errorf("%s, %s: verdict %d", f.name, name, got.verdict)
+			}
+		}
+	}
+}
