@@ -231,8 +231,8 @@ func TestManyPseudowires(t *testing.T) {
 func TestPins(t *testing.T) {
 	dir := filepath.Join(lab.New(t).BPFFS(), "pins")
 	want := []string{
-		"counters", "drops", "endpoints", "identities", "next_hops", "prog-decap", "prog-encap", "prog-resolve_next_hop", "prog-segment",
-		"receives", "sequences", "settings", "transmits", "vlans",
+		"counters", "drops", "endpoints", "events", "identities", "next_hops", "prog-decap", "prog-encap", "prog-resolve_next_hop", "prog-segment",
+		"receive_copies", "receives", "sequences", "settings", "transmit_copies", "transmits", "vlans",
 	}
 	var before ebpf.ProgramID
 	for range 2 {
