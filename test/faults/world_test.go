@@ -52,6 +52,7 @@ func newWorld(t *testing.T, d device, o lab.Options) *world {
 			e.program(t, p, side)
 			w.ports[side-1] = append(w.ports[side-1], ce.Port(lab.HostPort(p.number)))
 		}
+		e.admit(t, side, false)
 		uplinks := []string{lab.Uplink}
 		if o.SecondUplink && side == 1 {
 			uplinks = append(uplinks, lab.Uplink2)
@@ -91,6 +92,19 @@ func (e *end) program(t *testing.T, p pseudowire, side int) {
 		t.Fatal(err)
 	}
 	if err := e.PutTransmit(p.transmit(t, side, circuit)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// admit makes packets of unknown sessions be counted, and dropped or left to the
+// stack.
+func (e *end) admit(t *testing.T, side int, drop bool) {
+	t.Helper()
+	admission := dataplane.Admission{DropUnknown: drop}
+	for _, p := range pseudowires {
+		admission.Endpoints = append(admission.Endpoints, p.endpoint(side))
+	}
+	if err := e.SetAdmission(admission); err != nil {
 		t.Fatal(err)
 	}
 }
