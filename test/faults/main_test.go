@@ -66,6 +66,8 @@ var rows = []struct {
 	{"TCP", transfers},
 	{"tagged TCP", taggedTransfers},
 	{"jumbo frames", jumbo},
+	{"too big", tooBig},
+	{"TCP too big", bigTransfers},
 }
 
 func TestDevices(t *testing.T) {

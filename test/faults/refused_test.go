@@ -160,7 +160,7 @@ func refused(t *testing.T, w *world) {
 				}
 				others.wants(t, payload)
 				for _, packet := range spoken(back.Frames()) {
-					t.Errorf("PE1 answered: %x", packet)
+					t.Errorf("PE1 answered: %.128x", packet)
 				}
 			})
 		}

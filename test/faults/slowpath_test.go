@@ -303,6 +303,7 @@ func loops(t *testing.T, w *world) {
 	seen := w.watch(t)
 	for _, p := range pseudowires {
 		t.Run(p.String(), func(t *testing.T) {
+			w.lease(t, false, 1, p)
 			w.warm(t, seen, 1, p)
 			before := w.count(t, 1)
 			seen.reset()

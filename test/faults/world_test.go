@@ -142,14 +142,21 @@ func (w *world) inject(t *testing.T, packet []byte) {
 }
 
 // lease makes the router the next hop of a side's packets, for as long as a
-// lease runs.
-func (w *world) lease(t *testing.T, side int, p pseudowire) {
+// lease runs; or it ends the lease that there is.
+func (w *world) lease(t *testing.T, leased bool, side int, p pseudowire) {
 	t.Helper()
 	e := w.ends[side-1]
+	flow := dataplane.Flow{Local: p.source(side), Remote: p.source(3 - side)}
+	if !leased {
+		if err := e.Revoke(flow); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
 	nh := dataplane.NextHop{IfIndex: e.pe.Index(lab.Uplink), MTU: w.mtu}
 	copy(nh.Source[:], e.pe.MAC(lab.Uplink))
 	copy(nh.Destination[:], w.P.MAC(e.pe.Role))
-	if err := e.Lease(dataplane.Flow{Local: p.source(side), Remote: p.source(3 - side)}, nh); err != nil {
+	if err := e.Lease(flow, nh); err != nil {
 		t.Fatal(err)
 	}
 }
