@@ -180,8 +180,14 @@ func slowPath(t *testing.T, w *world) {
 				seen.wants(t, 1, p, first, second)
 				want.delivered(p.String(), first, second)
 				w.wantCounted(t, 1, before, want)
-				if taken := slow.Counters().Delivered - slowBefore.Delivered; taken != 3 {
-					t.Errorf("the slow path gave %d packets to the programs, want 3", taken)
+				err := lab.Await(patience, func() error {
+					if taken := slow.Counters().Delivered - slowBefore.Delivered; taken != 3 {
+						return fmt.Errorf("the slow path gave %d packets to the programs, want 3", taken)
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
 				}
 			})
 		}
