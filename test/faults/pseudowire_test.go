@@ -50,6 +50,15 @@ func (p pseudowire) tunnel(side int) lab.Tunnel {
 		Session: p.session(far), Cookie: p.cookie(far), Sublayer: true}
 }
 
+// endpoint is where packets towards a side arrive.
+func (p pseudowire) endpoint(side int) dataplane.Endpoint {
+	e := dataplane.Endpoint{Address: p.source(side)}
+	if p.udp {
+		e.Port = port
+	}
+	return e
+}
+
 // receive is the session that a side accepts.
 func (p pseudowire) receive(t *testing.T, side, circuit int) dataplane.Receive {
 	return dataplane.Receive{
