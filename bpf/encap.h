@@ -6,6 +6,10 @@
 #include "checksum.h"
 #include "packet.h"
 
+/* Whether the kernel cuts an encapsulated super-frame right. Without it every
+ * super-frame is cut on the helper pair. Set before the program is loaded. */
+const volatile bool whole_super_frames = true;
+
 /* What is known of one frame while it is encapsulated. */
 struct frame {
 	const struct transmit *to;
@@ -273,7 +277,10 @@ FORCE_INLINE int encapsulate_as(struct __sk_buff *skb, struct frame *f, __u32 ci
 	if (!kernel_context && !helped && v6 && udp)
 		return segment_first(skb, f->to, circuit);
 	if (skb->gso_size) {
-		if (v6 || !udp || skb->vlan_present)
+		/* The pair has not cut it, and would not the next time. */
+		if (helped)
+			return DROP(f->to->slot, DROP_NO_HELPER);
+		if (v6 || !udp || skb->vlan_present || !whole_super_frames)
 			return segment_first(skb, f->to, circuit);
 		__u32 headers = tcp_header_len(skb);
 		if (!headers)

@@ -219,23 +219,24 @@ type LongwireVlanKey struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	LongwireMapCounters        = "counters"
-	LongwireMapDrops           = "drops"
-	LongwireMapEndpoints       = "endpoints"
-	LongwireMapIdentities      = "identities"
-	LongwireMapNextHops        = "next_hops"
-	LongwireMapReceives        = "receives"
-	LongwireMapSequences       = "sequences"
-	LongwireMapSettings        = "settings"
-	LongwireMapTransmits       = "transmits"
-	LongwireMapVlans           = "vlans"
-	LongwireProgDecap          = "decap"
-	LongwireProgEmpty          = "empty"
-	LongwireProgEncap          = "encap"
-	LongwireProgResolveNextHop = "resolve_next_hop"
-	LongwireProgSegment        = "segment"
-	LongwireVarDecapFlags      = "decap_flags"
-	LongwireVarKernelContext   = "kernel_context"
+	LongwireMapCounters         = "counters"
+	LongwireMapDrops            = "drops"
+	LongwireMapEndpoints        = "endpoints"
+	LongwireMapIdentities       = "identities"
+	LongwireMapNextHops         = "next_hops"
+	LongwireMapReceives         = "receives"
+	LongwireMapSequences        = "sequences"
+	LongwireMapSettings         = "settings"
+	LongwireMapTransmits        = "transmits"
+	LongwireMapVlans            = "vlans"
+	LongwireProgDecap           = "decap"
+	LongwireProgEmpty           = "empty"
+	LongwireProgEncap           = "encap"
+	LongwireProgResolveNextHop  = "resolve_next_hop"
+	LongwireProgSegment         = "segment"
+	LongwireVarDecapFlags       = "decap_flags"
+	LongwireVarKernelContext    = "kernel_context"
+	LongwireVarWholeSuperFrames = "whole_super_frames"
 )
 
 // LoadLongwire returns the embedded CollectionSpec for Longwire.
@@ -307,8 +308,9 @@ type LongwireMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type LongwireVariableSpecs struct {
-	DecapFlags    *ebpf.VariableSpec `ebpf:"decap_flags"`
-	KernelContext *ebpf.VariableSpec `ebpf:"kernel_context"`
+	DecapFlags       *ebpf.VariableSpec `ebpf:"decap_flags"`
+	KernelContext    *ebpf.VariableSpec `ebpf:"kernel_context"`
+	WholeSuperFrames *ebpf.VariableSpec `ebpf:"whole_super_frames"`
 }
 
 // LongwireObjects contains all objects after they have been loaded into the kernel.
@@ -362,8 +364,9 @@ func (m *LongwireMaps) Close() error {
 //
 // It can be passed to LoadLongwireObjects or ebpf.CollectionSpec.LoadAndAssign.
 type LongwireVariables struct {
-	DecapFlags    *ebpf.Variable `ebpf:"decap_flags"`
-	KernelContext *ebpf.Variable `ebpf:"kernel_context"`
+	DecapFlags       *ebpf.Variable `ebpf:"decap_flags"`
+	KernelContext    *ebpf.Variable `ebpf:"kernel_context"`
+	WholeSuperFrames *ebpf.Variable `ebpf:"whole_super_frames"`
 }
 
 // LongwirePrograms contains all programs after they have been loaded into the kernel.

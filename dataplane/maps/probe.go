@@ -15,9 +15,9 @@ const (
 	probePayloadLength = 100
 )
 
-// haveDecapFlags tells whether the kernel knows BPF_F_ADJ_ROOM_DECAP_L3_IPV4
+// HaveDecapFlags tells whether the kernel knows BPF_F_ADJ_ROOM_DECAP_L3_IPV4
 // (6.3): it shrinks a packet with the flag and looks at the result.
-func haveDecapFlags() (bool, error) {
+func HaveDecapFlags() (bool, error) {
 	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type: ebpf.SchedCLS, License: "GPL",
 		Instructions: asm.Instructions{
@@ -29,7 +29,7 @@ func haveDecapFlags() (bool, error) {
 		},
 	})
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("load a probe program: %w", explain(err))
 	}
 	defer func() { _ = prog.Close() }()
 	packet := make([]byte, probePayloadLength)
