@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -186,12 +187,12 @@ func (r *runner) check(c check) (changed bool) {
 	switch {
 	case err == nil:
 	case !errors.As(err, &is):
-		outcome.Result, outcome.Mode, outcome.Detail = Skipped, "", err.Error()
+		outcome.Result, outcome.Mode, outcome.Detail = Skipped, "", words(err)
 	case c.mode != "" && r.modes.enable(c.mode):
 		changed = true
-		outcome.Result, outcome.Mode, outcome.Detail = Degraded, c.mode, err.Error()
+		outcome.Result, outcome.Mode, outcome.Detail = Degraded, c.mode, words(err)
 	default:
-		outcome.Result, outcome.Mode, outcome.Detail = Failed, "", err.Error()
+		outcome.Result, outcome.Mode, outcome.Detail = Failed, "", words(err)
 	}
 	outcome.Took = time.Since(began)
 	r.results[c.name] = outcome
@@ -200,6 +201,9 @@ func (r *runner) check(c check) (changed bool) {
 	}
 	return changed
 }
+
+// words are an error in one line.
+func words(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // twice makes a check again when something is wrong: a busy machine loses frames
 // too, but not for ever.

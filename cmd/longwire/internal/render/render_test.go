@@ -57,7 +57,10 @@ var counters = []api.Counters{
 	{Pseudowire: "customer-a", EncapPackets: 1, EncapBytes: 1514, DecapPackets: 20, DecapBytes: 30280, Drops: map[string]uint64{"wrong_cookie": 3, "too_big": 2, "vccv": 0}},
 }
 
-var agent = api.Agent{Version: "v1", PID: 42, Config: "/etc/x.yaml", Started: ago(time.Hour), Holding: true, Repairs: 2, Problems: []string{"underlay interface eth9 does not exist"}}
+var agent = api.Agent{Version: "v1", PID: 42, Config: "/etc/x.yaml", Started: ago(time.Hour), Holding: true, Repairs: 2, Problems: []string{"underlay interface eth9 does not exist"}, SelfTest: []api.Check{
+	{Name: "programs", Result: "ok"}, {Name: "attach", Result: "degraded", Mode: "clsact", Detail: "the kernel has no TCX"},
+	{Name: "pins", Result: "skipped", Detail: "no private namespaces"},
+}}
 
 func TestTables(t *testing.T) {
 	tables := map[string]func(io.Writer) error{
