@@ -13,6 +13,10 @@ import (
 // port 179 CAP_NET_BIND_SERVICE; both are asked for where they are missed.
 var needed = []cap.Value{cap.NET_ADMIN, cap.BPF, cap.PERFMON}
 
+// CheckCapabilities says in one sentence which capabilities this process lacks to be
+// an agent.
+func CheckCapabilities() error { return checkCapabilities(cap.GetProc()) }
+
 // checkCapabilities says in one sentence which capabilities are missing.
 func checkCapabilities(have *cap.Set) error {
 	var missing []string

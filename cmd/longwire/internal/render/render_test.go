@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"longwire/cmd/longwire/internal/api"
+	"longwire/dataplane/selftest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -62,6 +63,12 @@ var agent = api.Agent{Version: "v1", PID: 42, Config: "/etc/x.yaml", Started: ag
 	{Name: "pins", Result: "skipped", Detail: "no private namespaces"},
 }}
 
+var checks = []selftest.Check{
+	{Name: "programs", Proves: "the kernel takes them", Result: selftest.OK, Took: 420 * time.Millisecond},
+	{Name: "attach", Proves: "by TCX", Result: selftest.Degraded, Mode: selftest.ModeClsact, Detail: "the kernel has no TCX"},
+	{Name: "pins", Proves: "forwarding goes on", Result: selftest.Skipped, Detail: "no private namespaces", Took: 1600 * time.Microsecond},
+}
+
 func TestTables(t *testing.T) {
 	tables := map[string]func(io.Writer) error{
 		"pseudowires": func(w io.Writer) error { return Pseudowires(w, pseudowires, now) },
@@ -70,6 +77,7 @@ func TestTables(t *testing.T) {
 		"routes":      func(w io.Writer) error { return Routes(w, routes, now) },
 		"counters":    func(w io.Writer) error { return Counters(w, counters) },
 		"agent":       func(w io.Writer) error { return Agent(w, agent, now) },
+		"doctor":      func(w io.Writer) error { return Doctor(w, checks) },
 		"none":        func(w io.Writer) error { return Pseudowires(w, nil, now) },
 		"json":        func(w io.Writer) error { return JSON(w, pseudowires[:1]) },
 	}
