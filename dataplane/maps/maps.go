@@ -116,16 +116,14 @@ func (m *Maps) load(o Options) error {
 		return err
 	}
 	o.Safe.NoDecapFlags = o.Safe.NoDecapFlags || !flags
-	err = m.loadWith(o)
-	if errors.Is(err, ebpf.ErrNotSupported) && !o.Safe.NoKernelContext {
-		if o.Log != nil {
-			o.Log.Warn("kernel does not show the skb to programs (it does from 6.2); IPv6/UDP frames take the helper pair", "cause", err)
-		}
+	if err := HaveKernelContext(); err != nil && !o.Safe.NoKernelContext {
 		o.Safe.NoKernelContext = true
-		err = m.loadWith(o)
+		if o.Log != nil {
+			o.Log.Warn("kernel does not show the skb to programs (it does from 6.2, with BTF); IPv6/UDP frames take the helper pair", "cause", err)
+		}
 	}
 	m.safe = o.Safe
-	return err
+	return m.loadWith(o)
 }
 
 // KernelContext tells whether the programs can read the skb. If they cannot,
@@ -156,7 +154,13 @@ func (m *Maps) loadWith(o Options) error {
 			m.MaxEntries = o.Capacity
 		}
 	}
-	err = spec.LoadAndAssign(&m.objects, &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: o.PinDir}})
+	options := ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: o.PinDir}}
+	if o.Safe.NoKernelContext {
+		if options.Programs.KernelTypes, err = noTypes(); err != nil {
+			return err
+		}
+	}
+	err = spec.LoadAndAssign(&m.objects, &options)
 	if errors.Is(err, ebpf.ErrMapIncompatible) {
 		return fmt.Errorf("%w: %w; \"longwire uninstall\" removes them, and with them every session", ErrLayout, err)
 	}
