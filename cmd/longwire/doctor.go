@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"longwire/cmd/longwire/internal/agent"
 	"longwire/cmd/longwire/internal/doctor"
 	"longwire/cmd/longwire/internal/render"
 	"longwire/dataplane/selftest"
@@ -21,7 +22,7 @@ func (u unwell) Error() string { return u.text }
 func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor [-c FILE]",
-		Short: "Check the host and its kernel for an agent; changes nothing",
+		Short: "Check the host and its kernel for an agent",
 		Long: `Check everything that an agent on this host needs: configuration, capabilities,
 ports, the underlay's MTU, and by a self-test in private namespaces whether the
 kernel does with packets what the programs assume. It changes nothing and runs
@@ -33,6 +34,7 @@ Exit status: 0 all is well, 3 something is degraded or could not be checked,
 	}
 	file := fileFlag(cmd)
 	format := cmd.Flags().StringP("output", "o", "table", "table or json")
+	remember := cmd.Flags().Bool("remember", false, "let the next agent have the outcome of the self-test: as root, for one that runs without CAP_SYS_ADMIN")
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		if *format != "table" && *format != "json" {
 			return unwell{exitUsage, fmt.Sprintf("-o %q: choose table or json", *format)}
@@ -47,6 +49,11 @@ Exit status: 0 all is well, 3 something is degraded or could not be checked,
 		report := doctor.Run(cmd.Context(), o)
 		if err := printReport(cmd, *format, report); err != nil {
 			return err
+		}
+		if *remember {
+			if err := agent.RememberSelfTest(report.Config, report.Kernel); err != nil {
+				return err
+			}
 		}
 		return verdict(report)
 	}

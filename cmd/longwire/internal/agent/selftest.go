@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 	"kernel.org/pub/linux/libs/security/libcap/cap"
@@ -32,6 +33,7 @@ type passed struct {
 // conditions are what the outcome of a self-test depends on.
 type conditions struct {
 	Kernel   string  `json:"kernel"`   // release and build
+	Boot     string  `json:"boot"`     // the kernel's id of this boot
 	Programs string  `json:"programs"` // digest
 	Attach   tc.Mode `json:"attach"`   // as configured
 	Admin    bool    `json:"admin"`    // CAP_SYS_ADMIN, without which it is not complete
@@ -47,9 +49,13 @@ type selfTester struct {
 }
 
 func newSelfTester(cfg *config.Config, log *slog.Logger) (selfTester, error) {
-	kernel, err := kernelName()
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return selfTester{}, fmt.Errorf("read the kernel's release: %w", err)
+	}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
-		return selfTester{}, err
+		return selfTester{}, fmt.Errorf("read the id of this boot: %w", err)
 	}
 	admin, err := cap.GetProc().GetFlag(cap.Effective, cap.SYS_ADMIN)
 	if err != nil {
@@ -57,21 +63,29 @@ func newSelfTester(cfg *config.Config, log *slog.Logger) (selfTester, error) {
 	}
 	return selfTester{
 		file: filepath.Join(cfg.State.Runtime, selfTestFile), pins: cfg.State.Pins,
-		conditions: conditions{Kernel: kernel, Programs: bpf.Digest(), Attach: tc.Mode(cfg.Dataplane.Attach), Admin: admin},
-		run:        selftest.Run, log: log,
+		conditions: conditions{
+			Kernel: unix.ByteSliceToString(u.Release[:]) + " " + unix.ByteSliceToString(u.Version[:]), Boot: strings.TrimSpace(string(boot)),
+			Programs: bpf.Digest(), Attach: tc.Mode(cfg.Dataplane.Attach), Admin: admin,
+		},
+		run: selftest.Run, log: log,
 	}, nil
 }
 
-func kernelName() (string, error) {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return "", fmt.Errorf("read the kernel's release: %w", err)
+// RememberSelfTest keeps an outcome for the next agent with this configuration. It is
+// for agents that may not make all of the self-test themselves.
+func RememberSelfTest(cfg *config.Config, report selftest.Report) error {
+	s, err := newSelfTester(cfg, nil)
+	if err != nil {
+		return err
 	}
-	return unix.ByteSliceToString(u.Release[:]) + " " + unix.ByteSliceToString(u.Version[:]), nil
+	if err := os.MkdirAll(cfg.State.Runtime, 0o750); err != nil {
+		return fmt.Errorf("make the runtime directory: %w", err)
+	}
+	return s.remember(report)
 }
 
-// test returns the outcome of the self-test, which it makes unless it was passed
-// under the same conditions and its sessions are still pinned. The error names the
+// test returns the outcome of the self-test, which it makes unless one is remembered that
+// is still good. The error names the
 // features that are wrong and for which there is no safe mode.
 func (s selfTester) test(ctx context.Context) (selftest.Report, error) {
 	report, known := s.remembered()
@@ -88,21 +102,28 @@ func (s selfTester) test(ctx context.Context) (selftest.Report, error) {
 	return report, s.remember(report)
 }
 
-// remembered returns the outcome of an earlier start. Maps that are made freshly
-// begin with a test.
+// remembered returns an outcome that is still good.
 func (s selfTester) remembered() (selftest.Report, bool) {
-	if !maps.Pinned(s.pins) {
-		return selftest.Report{}, false
-	}
 	data, err := os.ReadFile(s.file)
 	if err != nil {
 		return selftest.Report{}, false
 	}
 	var p passed
-	if json.Unmarshal(data, &p) != nil || p.Conditions != s.conditions || p.Report.Err() != nil {
+	if json.Unmarshal(data, &p) != nil || !s.good(p) || p.Report.Err() != nil {
 		return selftest.Report{}, false
 	}
 	return p.Report, true
+}
+
+// good says whether an outcome holds for this start. Maps that are made freshly begin
+// with a test, unless somebody with more capabilities has made it, and all of it.
+func (s selfTester) good(p passed) bool {
+	theirs, ours := p.Conditions, s.conditions
+	if theirs.Admin && !ours.Admin && p.Report.Complete() {
+		theirs.Admin = false
+		return theirs == ours
+	}
+	return theirs == ours && maps.Pinned(s.pins)
 }
 
 // remember writes the outcome aside and renames the file into place.
@@ -112,7 +133,7 @@ func (s selfTester) remember(report selftest.Report) error {
 		return fmt.Errorf("remember the self-test: %w", err)
 	}
 	aside := s.file + ".new"
-	if err := os.WriteFile(aside, append(data, '\n'), 0o600); err != nil {
+	if err := os.WriteFile(aside, append(data, '\n'), 0o644); err != nil {
 		return fmt.Errorf("remember the self-test: %w", err)
 	}
 	if err := os.Rename(aside, s.file); err != nil {

@@ -50,7 +50,7 @@ func newTesterScene(t *testing.T) *testerScene {
 	s := &testerScene{answer: degraded}
 	s.selfTester = selfTester{
 		file: filepath.Join(dir, selfTestFile), pins: filepath.Join(dir, "pins"),
-		conditions: conditions{Kernel: "6.1.0 #1", Programs: "abc", Attach: tc.ModeAuto, Admin: true},
+		conditions: conditions{Kernel: "6.1.0 #1", Boot: "1", Programs: "abc", Attach: tc.ModeAuto, Admin: true},
 		log:        slog.New(slog.NewTextHandler(&s.logged, nil)),
 		run: func(_ context.Context, o selftest.Options) selftest.Report {
 			s.runs, s.modes = s.runs+1, o.Modes
@@ -94,9 +94,10 @@ func TestWhenToTest(t *testing.T) {
 	}{
 		"a restart":             {func(*testerScene) {}, false},
 		"another kernel":        {func(s *testerScene) { s.conditions.Kernel = "6.1.0 #2" }, true},
+		"another boot":          {func(s *testerScene) { s.conditions.Boot = "2" }, true},
 		"other programs":        {func(s *testerScene) { s.conditions.Programs = "def" }, true},
 		"attached otherwise":    {func(s *testerScene) { s.conditions.Attach = tc.ModeClsact }, true},
-		"other capabilities":    {func(s *testerScene) { s.conditions.Admin = false }, true},
+		"fewer capabilities":    {func(s *testerScene) { s.conditions.Admin = false }, true},
 		"uninstalled meanwhile": {func(s *testerScene) { os.RemoveAll(s.pins) }, true},
 		"nothing remembered":    {func(s *testerScene) { os.Remove(s.file) }, true},
 		"half a file":           {func(s *testerScene) { os.Truncate(s.file, 20) }, true},
@@ -118,6 +119,32 @@ func TestWhenToTest(t *testing.T) {
 				t.Errorf("begun in modes %+v", s.modes)
 			}
 		})
+	}
+}
+
+// An outcome of somebody with more capabilities is as good as a complete test of our
+// own, also for fresh maps; one with fewer is none.
+func TestOthersSelfTest(t *testing.T) {
+	for _, tt := range []struct{ theirs, ours, pinned, again bool }{
+		{theirs: true, ours: false, pinned: false, again: false},
+		{theirs: true, ours: false, pinned: true, again: false},
+		{theirs: true, ours: true, pinned: false, again: true},
+		{theirs: true, ours: true, pinned: true, again: false},
+		{theirs: false, ours: true, pinned: true, again: true},
+		{theirs: false, ours: false, pinned: false, again: true},
+	} {
+		s := newTesterScene(t)
+		s.answer, s.conditions.Admin = fine, tt.theirs
+		if err := s.remember(s.answer); err != nil {
+			t.Fatal(err)
+		}
+		if !tt.pinned {
+			os.RemoveAll(s.pins)
+		}
+		s.conditions.Admin = tt.ours
+		if again := s.start(t); again != tt.again {
+			t.Errorf("%+v: made again %v", tt, again)
+		}
 	}
 }
 
@@ -183,11 +210,27 @@ func TestShowSelfTest(t *testing.T) {
 	}
 }
 
+func TestRememberSelfTest(t *testing.T) {
+	cfg := &config.Config{State: config.State{Runtime: filepath.Join(t.TempDir(), "run"), Pins: "/pins"}}
+	if err := RememberSelfTest(cfg, fine); err != nil {
+		t.Fatal(err)
+	}
+	s, err := newSelfTester(cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.conditions.Admin = false
+	got, known := s.remembered()
+	if root := os.Geteuid() == 0; known != root || known && cmp.Diff(fine, got) != "" {
+		t.Errorf("%v, %+v", known, got)
+	}
+}
+
 func TestNewSelfTester(t *testing.T) {
 	cfg := &config.Config{State: config.State{Runtime: "/run/x", Pins: "/pins"}, Dataplane: config.Dataplane{Attach: "clsact"}}
 	s, err := newSelfTester(cfg, nil)
 	c := s.conditions
-	if err != nil || s.file != "/run/x/selftest.json" || s.pins != "/pins" || c.Attach != tc.ModeClsact || c.Programs != bpf.Digest() || !strings.Contains(c.Kernel, "#") {
+	if err != nil || s.file != "/run/x/selftest.json" || s.pins != "/pins" || c.Attach != tc.ModeClsact || c.Programs != bpf.Digest() || !strings.Contains(c.Kernel, "#") || len(c.Boot) != 36 {
 		t.Errorf("%+v, %v", s, err)
 	}
 }

@@ -18,6 +18,9 @@ type Report struct {
 	Result selftest.Result  `json:"result"` // ok, degraded or failed
 	Checks []selftest.Check `json:"checks"`
 	Modes  selftest.Modes   `json:"modes"` // that an agent would choose
+
+	Config *config.Config  `json:"-"` // that was looked at
+	Kernel selftest.Report `json:"-"` // the self-test's part
 }
 
 // Options are what Run needs to know.
@@ -86,6 +89,7 @@ func run(ctx context.Context, o Options, h *host, test func(context.Context, sel
 	}
 	kernel := test(ctx, selftest.Options{Modes: selftest.Modes{Attach: tc.Mode(h.cfg.Dataplane.Attach)}, Progress: progress})
 	report.Checks, report.Modes = append(report.Checks, kernel.Checks...), kernel.Modes
+	report.Config, report.Kernel = h.cfg, kernel
 	report.Result = worst(report.Checks)
 	return report
 }
