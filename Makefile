@@ -23,7 +23,7 @@ help: ## Show this list.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## Build bin/longwire. Needs Go alone.
+build: ## Build bin/longwire and bin/map_session. Needs Go alone.
 	$(GO) build -trimpath -o bin/ ./cmd/...
 
 .PHONY: demo

@@ -31,8 +31,8 @@ extern void *bpf_cast_to_kern_ctx(void *) __attribute__((section(".ksyms"), weak
 #define SUM_STEP(n)                                                            \
 	if (len & (n)) {                                                       \
 		__u64 at = from + (len & ~((n) * 2 - 1));                      \
-		at &= FRAME_MAX;                                               \
 		OPAQUE(at);                                                    \
+		at &= FRAME_MAX;                                               \
 		void *p = DATA(skb) + at;                                      \
 		if (p + (n) > DATA_END(skb))                                   \
 			return -1;                                             \
@@ -40,23 +40,22 @@ extern void *bpf_cast_to_kern_ctx(void *) __attribute__((section(".ksyms"), weak
 	}
 
 /* Adds the len bytes that start at offset from, both from zero to FRAME_MAX, to
- * sum. Returns 0, or -1 when they are not there. */
-static __attribute__((noinline)) int sum_bytes(struct __sk_buff *skb, __u32 from, __u32 len, __u32 *sum)
+ * the sum s and returns it, or -1 when they are not there. */
+VERIFIED_ALONE long sum_bytes(struct __sk_buff *skb, __u32 from, __u32 len, __u32 s)
 {
-	__u32 s, i;
+	__u32 i;
 
 	if (from > 64 || len > FRAME_MAX - 64)
 		return -1;
 	if (pull(skb, from + len))
 		return -1;
-	s = *sum;
 	for (i = 0; i < SUM_BLOCKS; i++) {
 		__u64 at = from + i * SUM_BLOCK;
 
 		if ((i + 1) * SUM_BLOCK > len)
 			break;
-		at &= FRAME_MAX;
 		OPAQUE(at);
+		at &= FRAME_MAX;
 		void *p = DATA(skb) + at;
 		if (p + SUM_BLOCK > DATA_END(skb))
 			return -1;
@@ -70,9 +69,10 @@ static __attribute__((noinline)) int sum_bytes(struct __sk_buff *skb, __u32 from
 	SUM_STEP(8)
 	SUM_STEP(4)
 	if (len & 3) {
-		__u64 at = (from + (len & ~3U)) & FRAME_MAX, t = s;
+		__u64 at = from + (len & ~3U), t = s;
 
 		OPAQUE(at);
+		at &= FRAME_MAX;
 		void *p = DATA(skb) + at, *end = DATA_END(skb);
 		if (len & 2) {
 			if (p + 2 > end)
@@ -87,8 +87,7 @@ static __attribute__((noinline)) int sum_bytes(struct __sk_buff *skb, __u32 from
 		}
 		s = (t & 0xffffffff) + (t >> 32);
 	}
-	*sum = s;
-	return 0;
+	return s;
 }
 
 /* skb->ip_summed, or CHECKSUM_NONE where it cannot be read. */
@@ -100,34 +99,37 @@ FORCE_INLINE int checksum_state(struct __sk_buff *skb)
 	return BPF_CORE_READ_BITFIELD(k, ip_summed);
 }
 
-/* Adds to sum what the whole frame will sum to once its partial checksum is
- * filled in: from there to the end it is the complement of the seed that lies
- * in the field (local checksum offload). Returns 0, or -1 when the headers are
- * out of reach. */
-FORCE_INLINE int sum_partial(struct __sk_buff *skb, __u32 *sum)
+/* What the whole frame will sum to once its partial checksum is filled in: from
+ * there to the end it is the complement of the seed that lies in the field (local
+ * checksum offload). -1 when the headers are out of reach. */
+FORCE_INLINE long sum_partial(struct __sk_buff *skb)
 {
 	struct sk_buff___longwire *k = bpf_cast_to_kern_ctx(skb);
 	__u32 start = k->csum_start - (__u32)(k->data - k->head);
 	__u64 field = (__u64)start + k->csum_offset;
+	long sum;
 
 	/* The sum up to start is a sum of 16-bit words only if start is even. */
-	if (start & 1 || sum_bytes(skb, 0, start, sum))
+	if (start & 1)
+		return -1;
+	sum = sum_bytes(skb, 0, start, 0);
+	if (sum < 0)
 		return -1;
 	field &= FRAME_MAX;
 	OPAQUE(field);
 	void *p = DATA(skb) + field;
 	if (p + 2 > DATA_END(skb))
 		return -1;
-	*sum = fold((__u64)*sum + (__u16)~LOAD16(p));
-	return 0;
+	return fold(sum + (__u16)~LOAD16(p));
 }
 
-/* Adds the whole frame to sum, whether its own checksum is filled in or not. */
-FORCE_INLINE int sum_frame(struct __sk_buff *skb, __u32 *sum)
+/* The sum of the whole frame, whether its own checksum is filled in or not; -1
+ * when it cannot be summed. */
+VERIFIED_ALONE long sum_frame(struct __sk_buff *skb)
 {
 	if (checksum_state(skb) == CHECKSUM_PARTIAL)
-		return sum_partial(skb, sum);
-	return sum_bytes(skb, 0, skb->len, sum);
+		return sum_partial(skb);
+	return sum_bytes(skb, 0, skb->len, 0);
 }
 
 #endif

@@ -10,8 +10,21 @@
 
 #define ETHERTYPE_IPV4 0x0800
 #define ETHERTYPE_IPV6 0x86dd
+#define ETHERTYPE_VLAN 0x8100
+#define ETHERTYPE_QINQ 0x88a8
+#define ETHERTYPE_QINQ_OLD 0x9100
+#define ETHERTYPE_SLOW 0x8809
+#define ETHERTYPE_EAPOL 0x888e
+#define ETHERTYPE_LLDP 0x88cc
+#define ETHERTYPE_CFM 0x8902
+#define ETHERTYPE_MIN 0x0600 /* below it is a length */
+#define PROTO_ICMP 1
 #define PROTO_TCP 6
 #define PROTO_UDP 17
+#define PROTO_HOP_OPTIONS 0
+#define PROTO_DESTINATION_OPTIONS 60
+#define PROTO_FRAGMENT 44
+#define PROTO_ICMPV6 58
 #define PROTO_L2TP 115
 
 /* RFC 3931 section 4.1: the bare session id over IP; flags, version and a
@@ -125,6 +138,16 @@ enum l2cp {
 /* RFC 3931 section 4.6: S bit of the sublayer's first byte. */
 #define SUBLAYER_SEQUENCE 0x40
 #define SEQUENCE_MASK 0x00ffffff
+/* So many late frames in a row are a far end that counts anew. */
+#define SEQUENCE_STRAYS 5
+
+/* RFC 3168 section 5: the two ECN bits of TOS and traffic class. */
+#define ECN_MASK 3
+#define ECN_ECT1 1
+#define ECN_CE 3
+
+/* RFC 6335 section 6: where ports that nobody owns begin. */
+#define EPHEMERAL_PORTS 49152
 
 /* Why a packet was not forwarded. The Go side has the word for each; a test
  * holds the two lists together. */

@@ -10,7 +10,7 @@
 SEC("tc")
 int encap(struct __sk_buff *skb)
 {
-	return encapsulate(skb, skb->ifindex, false);
+	return encapsulate(skb);
 }
 
 /* Ingress of the helper pair's end where cut super-frames arrive; the circuit
@@ -21,14 +21,17 @@ int segment(struct __sk_buff *skb)
 	/* The stack's own chatter on the helper pair. */
 	if (!skb->mark)
 		return TC_ACT_SHOT;
-	return encapsulate(skb, skb->mark, true);
+	return encapsulate_piece(skb);
 }
 
-/* Ingress of the helper pair's other end, where outer packets without a leased
- * next hop arrive. */
+/* Ingress of the helper pair's other end, where outer packets arrive: those
+ * without a leased next hop or too big for it, and those that the stack had to
+ * make whole. */
 SEC("tc")
 int resolve_next_hop(struct __sk_buff *skb)
 {
+	if (skb->mark == MARK_DECAP)
+		return decapsulate_from_stack(skb);
 	return resolve(skb);
 }
 
@@ -37,6 +40,19 @@ SEC("tc")
 int decap(struct __sk_buff *skb)
 {
 	return decapsulate(skb);
+}
+
+/* Writes the tick of the clock by which leases end into the packet: no system
+ * call tells it. */
+SEC("tc")
+int read_clock(struct __sk_buff *skb)
+{
+	void *d = DATA(skb);
+
+	if (d + 8 > DATA_END(skb))
+		return TC_ACT_SHOT;
+	STORE64(d, bpf_jiffies64());
+	return TC_ACT_UNSPEC;
 }
 
 /* Does nothing: what a program costs at the least, for benchmarks. */

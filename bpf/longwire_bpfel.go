@@ -142,6 +142,8 @@ type LongwireSequence struct {
 	Stray    uint32
 	Strays   uint32
 	Send     uint32
+	_        [4]byte
+	Answered uint64
 }
 
 type LongwireSessionCounters struct {
@@ -232,6 +234,7 @@ const (
 	LongwireProgDecap           = "decap"
 	LongwireProgEmpty           = "empty"
 	LongwireProgEncap           = "encap"
+	LongwireProgReadClock       = "read_clock"
 	LongwireProgResolveNextHop  = "resolve_next_hop"
 	LongwireProgSegment         = "segment"
 	LongwireVarDecapFlags       = "decap_flags"
@@ -284,6 +287,7 @@ type LongwireProgramSpecs struct {
 	Decap          *ebpf.ProgramSpec `ebpf:"decap"`
 	Empty          *ebpf.ProgramSpec `ebpf:"empty"`
 	Encap          *ebpf.ProgramSpec `ebpf:"encap"`
+	ReadClock      *ebpf.ProgramSpec `ebpf:"read_clock"`
 	ResolveNextHop *ebpf.ProgramSpec `ebpf:"resolve_next_hop"`
 	Segment        *ebpf.ProgramSpec `ebpf:"segment"`
 }
@@ -376,6 +380,7 @@ type LongwirePrograms struct {
 	Decap          *ebpf.Program `ebpf:"decap"`
 	Empty          *ebpf.Program `ebpf:"empty"`
 	Encap          *ebpf.Program `ebpf:"encap"`
+	ReadClock      *ebpf.Program `ebpf:"read_clock"`
 	ResolveNextHop *ebpf.Program `ebpf:"resolve_next_hop"`
 	Segment        *ebpf.Program `ebpf:"segment"`
 }
@@ -385,6 +390,7 @@ func (p *LongwirePrograms) Close() error {
 		p.Decap,
 		p.Empty,
 		p.Encap,
+		p.ReadClock,
 		p.ResolveNextHop,
 		p.Segment,
 	)

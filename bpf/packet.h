@@ -3,6 +3,7 @@
 #ifndef LONGWIRE_PACKET_H
 #define LONGWIRE_PACKET_H
 
+#include <stdbool.h>
 #include <linux/bpf.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -10,6 +11,10 @@
 #include "maps.h"
 
 #define FORCE_INLINE static __attribute__((always_inline)) inline
+
+/* A function that the verifier looks at once, whoever calls it: it knows nothing
+ * of the arguments but their types, and the caller nothing of the result. */
+#define VERIFIED_ALONE __attribute__((noinline))
 
 /* Hides a value's origin from the optimiser, so that it keeps the bounds check
  * that the verifier wants to see on this very register. */
@@ -79,7 +84,7 @@ FORCE_INLINE int pull(struct __sk_buff *skb, __u32 n)
 }
 
 /* Counts a packet that goes no further and returns the verdict to give. */
-static __attribute__((noinline)) int drop(__u32 slot, enum drop_reason reason, int verdict)
+VERIFIED_ALONE int drop(__u32 slot, __u32 reason, int verdict)
 {
 	struct drop_key key = { .slot = slot, .reason = reason };
 	__u64 one = 1, *n = bpf_map_lookup_elem(&drops, &key);
@@ -97,9 +102,14 @@ static __attribute__((noinline)) int drop(__u32 slot, enum drop_reason reason, i
 #define DROP(slot, reason) drop(slot, reason, TC_ACT_SHOT)
 #define PASS_COUNTED(slot, reason) drop(slot, reason, TC_ACT_UNSPEC)
 
+FORCE_INLINE struct session_counters *counters_of(__u32 slot)
+{
+	return bpf_map_lookup_elem(&counters, &slot);
+}
+
 FORCE_INLINE void count_encap(__u32 slot, __u32 packets, __u32 bytes)
 {
-	struct session_counters *c = bpf_map_lookup_elem(&counters, &slot);
+	struct session_counters *c = counters_of(slot);
 
 	if (c) {
 		c->encap_packets += packets;
@@ -109,12 +119,30 @@ FORCE_INLINE void count_encap(__u32 slot, __u32 packets, __u32 bytes)
 
 FORCE_INLINE void count_decap(__u32 slot, __u32 packets, __u32 bytes)
 {
-	struct session_counters *c = bpf_map_lookup_elem(&counters, &slot);
+	struct session_counters *c = counters_of(slot);
 
 	if (c) {
 		c->decap_packets += packets;
 		c->decap_bytes += bytes;
 	}
+}
+
+FORCE_INLINE const struct settings *get_settings(void)
+{
+	__u32 zero = 0;
+	return bpf_map_lookup_elem(&settings, &zero);
+}
+
+/* Whether an EtherType, as it lies on the wire, is that of a VLAN tag. */
+FORCE_INLINE bool is_tag(__u16 type)
+{
+	return type == bpf_htons(ETHERTYPE_VLAN) || type == bpf_htons(ETHERTYPE_QINQ) || type == bpf_htons(ETHERTYPE_QINQ_OLD);
+}
+
+/* Adds the sum of a 32-bit word, as it lies on the wire, to a checksum. */
+FORCE_INLINE __u32 halves(__u32 word)
+{
+	return (word & 0xffff) + (word >> 16);
 }
 
 #endif

@@ -65,13 +65,15 @@ struct endpoint_key {
 	__u8 pad;
 };
 
-/* Sequence numbers of one pseudowire, both directions. */
+/* What a pseudowire remembers between packets: sequence numbers of both
+ * directions, and when it last answered. */
 struct sequence {
 	struct bpf_spin_lock lock; /* of what is received */
 	__u32 expected;     /* next number, RECEIVED_ANY before the first */
 	__u32 stray;        /* next number if the far end has begun anew */
 	__u32 strays;       /* late frames that follow one another */
 	__u32 send;         /* number of the next frame sent */
+	__u64 answered;     /* tick of the last ICMP to the customer */
 };
 
 /* A resolved way out, believed until its lease ends. A writer clears expires,
@@ -83,7 +85,7 @@ struct next_hop {
 	__u32 ifindex;
 	__u32 mtu;          /* bytes of IP */
 	enum next_hop_flag flags;
-	__u64 expires;      /* CLOCK_MONOTONIC, nanoseconds; 0 = no lease */
+	__u64 expires;      /* ticks, as bpf_jiffies64 counts them; 0 = no lease */
 };
 
 /* Packets and bytes of one pseudowire on one CPU; bytes are of inner frames. */

@@ -4,8 +4,8 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
-	"time"
 	"maps"
+	"time"
 
 	"longwire/dataplane"
 )

@@ -198,7 +198,7 @@ func TestLayout(t *testing.T) {
 	want := map[string][2]uint32{
 		"receives": {4, 80}, "transmits": {4, 112}, "next_hops": {4, 32}, "counters": {4, 72},
 		"drops": {8, 8}, "identities": {64, 32}, "settings": {4, 16},
-		"vlans": {8, 4}, "endpoints": {20, 4}, "sequences": {4, 20},
+		"vlans": {8, 4}, "endpoints": {20, 4}, "sequences": {4, 32},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("key and value sizes (-want +got):\n%s", diff)

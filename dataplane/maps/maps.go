@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
@@ -65,6 +66,7 @@ type Safe struct {
 type Maps struct {
 	objects bpf.LongwireObjects
 	safe    Safe
+	tick    time.Duration // of the programs' clock
 
 	mu       sync.Mutex // guards what is below, and identities on their way to the kernel
 	slots    map[string]uint32
@@ -94,11 +96,15 @@ func Open(o Options) (*Maps, error) {
 			return nil, fmt.Errorf("create the pin directory: %w", err)
 		}
 	}
-	m := &Maps{}
+	tick, err := clockTick()
+	if err != nil {
+		return nil, err
+	}
+	m := &Maps{tick: tick}
 	if err := m.load(o); err != nil {
 		return nil, err
 	}
-	err := m.adopt()
+	err = m.adopt()
 	if o.PinDir != "" {
 		err = errors.Join(err, m.pinPrograms(o.PinDir))
 	}

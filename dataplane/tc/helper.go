@@ -10,13 +10,18 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
+// HelperSegment is the end of the helper pair whose ingress encapsulates. What
+// leaves it arrives at the other end, which also decapsulates what is marked
+// MARK_DECAP (bpf/consts.h).
+const HelperSegment = "longwire1"
+
 // The helper pair is a veth pair of our own. What needs the kernel's stack goes
 // through it: super-frames to be cut, since it has no segmentation offload, and
 // packets whose next hop is not leased, since behind it the kernel takes them
 // for the IP packets that they have become.
 const (
 	helperResolve = "longwire0" // its ingress routes
-	helperSegment = "longwire1" // its ingress encapsulates
+	helperSegment = HelperSegment
 
 	helperMTU = 65535 // bytes; nothing that gets here may be too big for it
 )
@@ -33,7 +38,9 @@ var noOffloads = []string{
 	"tx-tcp-mangleid-segmentation", "tx-udp-segmentation", "tx-gso-list",
 }
 
-// checksumOffload goes as well where the programs must see every checksum.
+// checksumOffload goes as well where the programs must see every checksum, and
+// always on the way to the routing end: what is fragmented behind it must have
+// no checksum left to fill in.
 const checksumOffload = "tx-checksum-ip-generic"
 
 // ensureHelperPair makes the pair unless it is there and up. One that was made
@@ -93,7 +100,7 @@ func prepareHelper(l netlink.Link, checksums bool) error {
 			return err
 		}
 	}
-	if err := withoutOffloads(name, checksums); err != nil {
+	if err := withoutOffloads(name, checksums && name != helperSegment); err != nil {
 		return err
 	}
 	if err := netlink.LinkSetARPOff(l); err != nil {

@@ -87,7 +87,7 @@ func (e *end) join(t *testing.T, c carrier, side int) {
 	}
 	tx := dataplane.Transmit{
 		Circuit: dataplane.Port(ac), Pseudowire: "p", Session: dataplane.SessionID(1000 + other), Local: near[me], Remote: near[other],
-		LocalPort: 1701, RemotePort: 1701, Cookie: cookie(other), TTL: 64, DontFragment: true,
+		LocalPort: 1701, RemotePort: 1701, Cookie: cookie(other), TTL: 64, TooBig: dataplane.TooBigDrop,
 	}
 	if c.udp {
 		tx.Encapsulation = dataplane.EncapsulationUDP
@@ -127,6 +127,12 @@ func TestForwardCold(t *testing.T) {
 // lease makes the router the leased next hop of the end's session.
 func (e *end) lease(t *testing.T, top *lab.Topology, c carrier, side int) {
 	t.Helper()
+	e.leaseMTU(t, top, c, side, lab.UnderlayMTU)
+}
+
+// leaseMTU is lease on a way that carries IP packets of so many bytes.
+func (e *end) leaseMTU(t *testing.T, top *lab.Topology, c carrier, side, mtu int) {
+	t.Helper()
 	near, far := lab.PE1Source4, lab.PE2Source4
 	if c.v6 {
 		near, far = lab.PE1Source6, lab.PE2Source6
@@ -134,7 +140,7 @@ func (e *end) lease(t *testing.T, top *lab.Topology, c carrier, side int) {
 	if side == 2 {
 		near, far = far, near
 	}
-	nh := dataplane.NextHop{IfIndex: e.pe.Index(lab.Uplink), MTU: lab.UnderlayMTU}
+	nh := dataplane.NextHop{IfIndex: e.pe.Index(lab.Uplink), MTU: mtu}
 	copy(nh.Source[:], e.pe.MAC(lab.Uplink))
 	copy(nh.Destination[:], top.P.MAC(e.pe.Role))
 	if err := e.Lease(dataplane.Flow{Local: near, Remote: far}, nh); err != nil {

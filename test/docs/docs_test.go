@@ -33,7 +33,7 @@ func TestManualExplainsEveryWord(t *testing.T) {
 	}{
 		{"reason of a route", "evpn/reason.go", regexp.MustCompile(`Reason\w+\s+Reason = "(\w+)"`), "| `", 10},
 		{"reason of a pseudowire", "cmd/longwire/internal/plan/reason.go", regexp.MustCompile(`Reason\w+\s+Reason = "(\w+)"`), "| `", 9},
-		{"reason to drop", "dataplane/dataplane.go", regexp.MustCompile(`Drop\w+\s+Drop = "(\w+)"`), "| `", 15},
+		{"reason to drop", "dataplane/drop.go", regexp.MustCompile(`Drop\w+\s+Drop = "(\w+)"`), "| `", 24},
 		{"metric", "cmd/longwire/internal/metrics/metrics.go", regexp.MustCompile(`= desc\("(\w+)"`), "| `longwire_", 15},
 		{"check of the self-test", "dataplane/selftest/checks.go", regexp.MustCompile(`\{name: "(\w+)"`), "| `", 13},
 		{"safe mode", "dataplane/selftest/mode.go", regexp.MustCompile(`Mode\w+ Mode = "(\w+)"`), "| `", 4},
@@ -54,13 +54,57 @@ func TestManualExplainsEveryWord(t *testing.T) {
 	}
 }
 
-func TestManualShowsEveryKey(t *testing.T) {
-	// The reference is the manual of the keys; the pages name the sections.
-	reference, page := read(t, "cmd/longwire/internal/config/reference.yaml"), read(t, "docs/configuration.md")
-	for _, m := range regexp.MustCompile(`(?m)^(\w+):`).FindAllStringSubmatch(reference, -1) {
-		if !strings.Contains(page, m[1]) && !strings.Contains(read(t, "docs/operations.md"), m[1]+".") {
-			t.Errorf("section %s of the configuration is not in the manual", m[1])
+// The reference explains each key; the page says how they belong together, and so
+// has each of them as code.
+func TestManualExplainsEveryCounter(t *testing.T) {
+	manual := read(t, "docs/operations.md")
+	_, after, _ := strings.Cut(read(t, "cmd/longwire/internal/api/api.go"), "type Counters struct {")
+	body, _, found := strings.Cut(after, "\n}")
+	words := regexp.MustCompile(`uint64 +`+"`"+`json:"(\w+)`).FindAllStringSubmatch(body, -1)
+	if !found || len(words) < 9 {
+		t.Fatalf("only %d counters found", len(words))
+	}
+	for _, word := range words {
+		if !strings.Contains(manual, "| `"+word[1]+"`") {
+			t.Errorf("counter %s is not explained in docs/operations.md", word[1])
 		}
+	}
+}
+
+func TestManualShowsEveryKey(t *testing.T) {
+	reference, page := read(t, "cmd/longwire/internal/config/reference.yaml"), read(t, "docs/configuration.md")
+	page = regexp.MustCompile("(?s)```.*?```").ReplaceAllString(page, "")
+	var code strings.Builder
+	for _, span := range regexp.MustCompile("`[^`]+`|(?m)^## .*").FindAllString(page, -1) {
+		code.WriteString(span + "\n")
+	}
+	keys := regexp.MustCompile(`(?m)^ *(?:- |# )?([a-z]\w*): +\S|^ *(\w+):$`).FindAllStringSubmatch(reference, -1)
+	if len(keys) < 60 {
+		t.Fatalf("only %d keys found in the reference", len(keys))
+	}
+	for _, m := range keys {
+		key := m[1] + m[2]
+		if !regexp.MustCompile(`\b` + key + `\b`).MatchString(code.String()) {
+			t.Errorf("%s is not in docs/configuration.md", key)
+		}
+	}
+}
+
+func TestManualShowsEveryFlag(t *testing.T) {
+	manual := read(t, "docs/map_session.md")
+	flag := regexp.MustCompile(`\.(?:String|Bool)(?:VarP|Var)?\((?:&[\w.]+, )?"([a-z-]+)"`)
+	found := 0
+	for _, file := range []string{"root.go", "del.go", "list.go"} {
+		for _, m := range flag.FindAllStringSubmatch(read(t, "cmd/map_session/"+file), -1) {
+			found++
+			// Of list -o only the letter is shown.
+			if !strings.Contains(manual, "--"+m[1]) && m[1] != "output" {
+				t.Errorf("--%s is not in docs/map_session.md", m[1])
+			}
+		}
+	}
+	if found < 15 {
+		t.Errorf("only %d flags found", found)
 	}
 }
 

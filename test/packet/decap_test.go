@@ -102,10 +102,19 @@ func verdictRows() []verdictRow {
 	l4 := format.l4
 	return []verdictRow{
 		{name: "unknown session over IP", only: onlyIP, packet: set(format.l2tpAt, 9, 9, 9, 9), verdict: pass, drop: dataplane.DropUnknownSession},
-		{name: "unknown session over UDP", only: onlyUDP, packet: set(format.l2tpAt, 9, 9, 9, 9), verdict: pass},
-		{name: "session id 0", packet: set(format.l2tpAt, 0, 0, 0, 0), verdict: pass},
-		{name: "control bit", only: onlyUDP, packet: set(func(f format) int { return f.l4() + 8 }, 0x80), verdict: pass},
-		{name: "version 2", only: onlyUDP, packet: set(func(f format) int { return f.l4() + 9 }, 2), verdict: pass},
+		{name: "unknown session over UDP", only: onlyUDP, packet: set(format.l2tpAt, 9, 9, 9, 9), verdict: pass, drop: dataplane.DropUnknownSession},
+		{name: "unknown session to another address", packet: func(f format, b []byte) []byte {
+			return set(format.l2tpAt, 9, 9, 9, 9)(f, set(func(f format) int { return f.l4() - 1 }, 99)(f, b))
+		}, verdict: pass},
+		{name: "unknown session to another port", only: onlyUDP, packet: func(f format, b []byte) []byte {
+			return set(format.l2tpAt, 9, 9, 9, 9)(f, set(func(f format) int { return f.l4() + 2 }, 0, 53)(f, b))
+		}, verdict: pass},
+		{name: "session id 0", packet: set(format.l2tpAt, 0, 0, 0, 0), verdict: pass, drop: dataplane.DropControl},
+		{name: "control bit", only: onlyUDP, packet: set(func(f format) int { return f.l4() + 8 }, 0x80), verdict: pass, drop: dataplane.DropControl},
+		{name: "control bit to another port", only: onlyUDP, packet: func(f format, b []byte) []byte {
+			return set(func(f format) int { return f.l4() + 8 }, 0x80)(f, set(func(f format) int { return f.l4() + 2 }, 0, 53)(f, b))
+		}, verdict: pass},
+		{name: "version 2", only: onlyUDP, packet: set(func(f format) int { return f.l4() + 9 }, 2), verdict: pass, drop: dataplane.DropWrongVersion},
 		{name: "other destination port", only: onlyUDP, packet: set(func(f format) int { return f.l4() + 2 }, 0, 53), verdict: pass},
 		{name: "other destination address", packet: set(func(f format) int { return f.l4() - 1 }, 99), verdict: pass},
 		{name: "other destination MAC", packet: set(at(0), 2, 2, 2, 2, 2, 2), verdict: pass},
@@ -189,6 +198,7 @@ func fixUDP(f format, b []byte) {
 // ours and wrong, and under which reason they are counted.
 func TestDecapVerdicts(t *testing.T) {
 	m := open(t, 64)
+	must(t, m.SetAdmission(admission(false)))
 	for _, row := range verdictRows() {
 		for _, f := range carriers() {
 			if row.only != nil && !row.only(f) {
@@ -219,6 +229,20 @@ func TestDecapVerdicts(t *testing.T) {
 			})
 		}
 	}
+}
+
+// admission is that of the endpoints of every format.
+func admission(drop bool) dataplane.Admission {
+	a := dataplane.Admission{DropUnknown: drop}
+	for _, f := range carriers() {
+		near, _ := f.addresses()
+		e := dataplane.Endpoint{Address: near}
+		if f.udp {
+			e.Port = nearPort
+		}
+		a.Endpoints = append(a.Endpoints, e)
+	}
+	return a
 }
 
 // TestDecapPadding cuts off what a short outer packet was padded with.

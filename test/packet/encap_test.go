@@ -92,17 +92,25 @@ func swap(a, b []byte) {
 }
 
 // TestEncapTooBig draws the line at the byte: the outer packet may be as large
-// as the underlay's MTU and no larger.
+// as the underlay's MTU and no larger. One that is larger is dropped, or goes to
+// the kernel's routing, where it is fragmented.
 func TestEncapTooBig(t *testing.T) {
 	for _, f := range formats() {
 		t.Run(f.name, func(t *testing.T) {
 			nh := lease(1500)
-			m := withTransmit(t, f.transmit(t), &nh)
+			tx := f.transmit(t)
+			m := withTransmit(t, tx, &nh)
 			largest := 1500 + 14 - f.header()
 			got := run(t, m.Programs().Encap, frame(largest, 0x0800), skb{})
 			if got.verdict != redirect || len(got.packet) != 1514 {
 				t.Errorf("frame of %d bytes: verdict %d, %d bytes out", largest, got.verdict, len(got.packet))
 			}
+			got = run(t, m.Programs().Encap, frame(largest+1, 0x0800), skb{})
+			if diff := cmp.Diff(f.sent(t, dataplane.NextHop{}, frame(largest+1, 0x0800)), got.packet); got.verdict != redirect || got.mark != 1 || diff != "" {
+				t.Errorf("frame of %d bytes to be fragmented: verdict %d, mark %d (-want +got):\n%s", largest+1, got.verdict, got.mark, diff)
+			}
+			tx.TooBig = dataplane.TooBigDrop
+			must(t, m.PutTransmit(tx))
 			if got := run(t, m.Programs().Encap, frame(largest+1, 0x0800), skb{}); got.verdict != shot {
 				t.Errorf("frame of %d bytes: verdict %d", largest+1, got.verdict)
 			}

@@ -96,9 +96,12 @@ func serve(ctx context.Context, cfg *config.Config, plane *tc.Plane, scrape net.
 		return fmt.Errorf("watch the links: %w", err)
 	}
 	resolver := link.NewResolver(plane, t.log)
+	slow := newSlowPath(plane, t.log)
+	defer func() { _ = slow.Close() }()
 	ready := make(chan struct{})
 	a := New(cfg, cfg.State.Runtime, Deps{
-		Plane: plane, Links: links, Resolver: resolver, SetPromiscuous: link.SetPromiscuous,
+		Plane: plane, Links: links, Resolver: resolver, SetPromiscuous: link.SetPromiscuous, SlowPath: slow,
+		NativeXDP:  func(int) bool { return false },
 		NewSpeaker: func(c speaker.Config) Speaker { return speaker.New(c, t.log) },
 		Load:       func() (*config.Config, error) { return config.Load(t.file) },
 		Ready:      func() { close(ready) },

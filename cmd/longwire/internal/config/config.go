@@ -149,7 +149,7 @@ const (
 type Tags struct {
 	Mode TagMode
 	// Type is the EtherType of tags that are added; of two, the outer one's, and
-	// the inner one's is 0x8100.
+	// the inner one's is 0x8100. It is 0 with TagsKeep, which adds none.
 	Type uint16
 	Push uint16 // the VLAN id that TagsPush adds
 }
@@ -181,8 +181,8 @@ type Static struct {
 	LocalCookie   dataplane.Cookie // what we expect
 	// PreviousCookie is accepted besides LocalCookie while it is configured.
 	PreviousCookie *dataplane.Cookie
-	RemoteCookie  dataplane.Cookie // what we send
-	RemotePort    uint16           // UDP destination port
+	RemoteCookie   dataplane.Cookie // what we send
+	RemotePort     uint16           // UDP destination port
 }
 
 // ReservedSession says whether no signalled pseudowire may choose a session id:

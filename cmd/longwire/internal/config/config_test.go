@@ -59,10 +59,10 @@ pseudowires:
 		Router:    Router{Sources: []netip.Addr{own}},
 		Underlay:  Underlay{Auto: true},
 		BGP:       BGP{ListenPort: 179, RestartTime: 2 * time.Minute, SelectionTime: time.Minute, StaleTime: 2 * time.Minute},
-		Dataplane: Dataplane{Capacity: 16384, Attach: "auto"},
+		Dataplane: Dataplane{Capacity: 16384, Attach: "auto", XDP: XDP{Auto: true}, SlowPathRate: 1000},
 		State:     State{Socket: DefaultSocket, Pins: "/sys/fs/bpf/longwire", Runtime: "/run/longwire"},
 		Pseudowires: []Pseudowire{{
-			Name: "a", Interface: "eth2", Source: own, Port: 1701, CookieLength: 8, TTL: 64,
+			Name: "a", Interface: "eth2", Tags: Tags{Mode: TagsKeep}, Source: own, Port: 1701, CookieLength: 8, TTL: 64,
 			Static: &Static{
 				When: WhenAlways, After: 5 * time.Second, Remote: netip.MustParseAddr("192.0.2.9"),
 				LocalSession: 1012, RemoteSession: 1021, LocalCookie: cookie(t, 0, 0x11, 0x22, 0x33), RemotePort: 1701,
@@ -99,7 +99,7 @@ pseudowires:
 		t.Fatal(err)
 	}
 	wantPW := Pseudowire{
-		Name: "a", Interface: "eth2", Source: netip.MustParseAddr("192.0.2.1"),
+		Name: "a", Interface: "eth2", Tags: Tags{Mode: TagsKeep}, Source: netip.MustParseAddr("192.0.2.1"),
 		Encapsulation: dataplane.EncapsulationUDP, Port: 5000, Sublayer: dataplane.SublayerDefault,
 		CookieLength: 4, MTU: 9000, IgnoreMTU: true, TTL: 9,
 		EVPN: &EVPN{
@@ -159,8 +159,34 @@ func TestReferenceLoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(cfg.Pseudowires) != 2 || len(cfg.BGP.Neighbors) != 3 {
+	if len(cfg.Pseudowires) != 5 || len(cfg.BGP.Neighbors) != 3 {
 		t.Errorf("the reference has %d pseudowires and %d neighbours", len(cfg.Pseudowires), len(cfg.BGP.Neighbors))
+	}
+}
+
+// What the comments of the reference say of its circuits is so.
+func TestReferenceCircuits(t *testing.T) {
+	cfg, err := Parse("reference.yaml", []byte(Reference), testSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type circuit struct {
+		VLANs dataplane.VLANs
+		Tags  Tags
+	}
+	got := map[string]circuit{}
+	for _, pw := range cfg.Pseudowires {
+		got[pw.Name] = circuit{pw.VLANs, pw.Tags}
+	}
+	want := map[string]circuit{
+		"customer-a": {Tags: Tags{Mode: TagsKeep}},
+		"customer-b": {Tags: Tags{Mode: TagsKeep}},
+		"customer-c": {dataplane.VLANs{Outer: "100"}, Tags{Mode: TagsTranslate, Type: 0x8100}},
+		"customer-d": {dataplane.VLANs{Outer: "200", Inner: 100}, Tags{Mode: TagsTranslate, Type: 0x88a8}},
+		"customer-e": {dataplane.VLANs{Outer: "0,101,300-399"}, Tags{Mode: TagsPush, Type: 0x8100, Push: 500}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
@@ -183,7 +209,9 @@ func TestReferenceShowsDefaults(t *testing.T) {
 	var kept []string
 	for line := range strings.Lines(Reference) {
 		if !hasAnyPrefix(strings.TrimSpace(line), "underlay:", "listen: 179", "restart_time", "selection_time", "stale_time", "port: 179",
-			"passive", "hold_time", "capacity", "attach", "dataplane", "state:", "runtime", "socket", "pins", "cookie: 8", "ttl: 64",
+			"passive", "hold_time", "capacity", "attach", "xdp", "unknown_session", "slow_path_rate", "state:", "runtime", "socket", "pins",
+			"l2_protocols", "stp", "lacp", "lldp", "pvst", "dot1x", "cfm", "cookie: 8", "ttl: 64", "dscp", "ecn",
+			"too_big", "mss_clamp", "dont_fragment", "source_port", "udp_checksum", "sequencing", "tags: translate", "tag_type",
 			"mtu_check", "sublayer: none", "encapsulation: ip", "when", "after", "rd:", "port: 1701", "source: 192.0.2.1") {
 			kept = append(kept, line)
 		}

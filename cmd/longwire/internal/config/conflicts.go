@@ -13,13 +13,13 @@ import (
 // the later line and names the earlier one.
 func (r resolver) conflicts(raw *rawFile, cfg *Config) {
 	names := claims[string]{r, "name", map[string]place{}}
-	circuits := claims[string]{r, "interface", map[string]place{}}
+	circuits := circuitClaims{r, map[string]*portClaims{}}
 	sessions := claims[dataplane.SessionID]{r, "local session id", map[dataplane.SessionID]place{}}
 	services := serviceClaims{resolver: r}
 	for i, pw := range cfg.Pseudowires {
 		rawPW := &raw.Pseudowires[i]
 		names.claim(pw.Name, rawPW.Name.place)
-		circuits.claim(pw.Interface, rawPW.Interface.place)
+		circuits.claim(pw, rawPW)
 		if pw.EVPN != nil {
 			services.claim(pw.EVPN, rawPW.EVPN)
 		}
@@ -28,7 +28,9 @@ func (r resolver) conflicts(raw *rawFile, cfg *Config) {
 			r.ownRemote(pw.Static.Remote, rawPW.Static.Remote, raw.Router, cfg.Router)
 		}
 	}
+	r.vlanRoom(raw, cfg)
 	r.underlayCircuits(raw, cfg)
+	r.xdpInterfaces(raw, cfg)
 }
 
 // claims notes the second owner of something.

@@ -23,6 +23,7 @@ func write(t *testing.T, name, content string, mode os.FileMode) string {
 func TestLoadPermissions(t *testing.T) {
 	plain := staticHead + static("a", "e", "local_session: 1")
 	secret := staticHead + static("a", "e", "local_session: 1, remote_cookie: 00112233")
+	two := staticHead + static("a", "e", "local_session: 1, local_cookie: 00112233, previous_local_cookie: 00112234")
 	tests := []struct {
 		name, content string
 		mode          os.FileMode
@@ -30,6 +31,7 @@ func TestLoadPermissions(t *testing.T) {
 	}{
 		{"no cookies, world-readable", plain, 0o644, ""},
 		{"cookies, group-readable", secret, 0o640, ""},
+		{"two cookies, world-readable", two, 0o604, "everyone may read it (mode 0604); chmod 0640 it"},
 		{"cookies, world-readable", secret, 0o644, "everyone may read it (mode 0644); chmod 0640 it"},
 	}
 	for _, tt := range tests {
@@ -126,8 +128,8 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("config %v and error %v", cfg, err)
 		}
 		for _, pw := range cfgOrEmpty(cfg).Pseudowires {
-			if pw.EVPN == nil && pw.Static == nil || !pw.Source.IsValid() || pw.Name == "" || pw.Interface == "" {
-				t.Errorf("invalid pseudowire %+v", pw)
+			if problem := broken(pw); problem != "" {
+				t.Errorf("%s: %+v", problem, pw)
 			}
 		}
 	})

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"longwire/dataplane"
 	"longwire/evpn"
 )
 
@@ -27,7 +26,6 @@ func (r resolver) pseudowire(raw *rawPseudowire, router Router) Pseudowire {
 		CookieLength: r.cookieLength(raw.Cookie),
 		MTU:          uint16(r.number(raw.MTU, minMTU, maxMTU, 0)),
 		IgnoreMTU:    r.choice(raw.MTUCheck, "strict", "ignore") == "ignore",
-		TTL:          uint8(r.number(raw.TTL, 1, 255, defaultTTL)),
 	}
 	if !raw.Name.present() {
 		r.missing(raw.place, "name", "give the pseudowire a name")
@@ -35,14 +33,11 @@ func (r resolver) pseudowire(raw *rawPseudowire, router Router) Pseudowire {
 	if !raw.Interface.present() {
 		r.missing(raw.place, "interface", "name the attachment circuit")
 	}
-	if r.choice(raw.Encapsulation, "ip", "udp") == "udp" {
-		pw.Encapsulation = dataplane.EncapsulationUDP
-	} else if raw.Port.present() {
-		r.add(raw.Port.place, "is for encapsulation: udp", "remove it or add encapsulation: udp")
-	}
-	if r.choice(raw.Sublayer, "none", "default") == "default" {
-		pw.Sublayer = dataplane.SublayerDefault
-	}
+	vlans, known := r.vlans(raw)
+	pw.VLANs = vlans
+	pw.Tags = r.tags(raw, vlans, known)
+	pw.DropL2CP = r.l2cp(raw)
+	r.policy(raw, &pw)
 	if raw.EVPN == nil && raw.Static == nil {
 		r.add(raw.place, "has neither evpn nor static", "add one or both: they say how the far end is known")
 	}

@@ -47,8 +47,12 @@ type rawNeighbor struct {
 
 type rawDataplane struct {
 	place
-	Capacity scalar `key:"capacity"`
-	Attach   scalar `key:"attach"`
+	Capacity         scalar  `key:"capacity"`
+	Attach           scalar  `key:"attach"`
+	XDP              scalars `key:"xdp"`
+	UnknownSession   scalar  `key:"unknown_session"`
+	ReservedSessions scalars `key:"reserved_sessions"`
+	SlowPathRate     scalar  `key:"slow_path_rate"`
 }
 
 type rawState struct {
@@ -65,18 +69,48 @@ type rawMetrics struct {
 
 type rawPseudowire struct {
 	place
-	Name          scalar     `key:"name"`
-	Interface     scalar     `key:"interface"`
-	Source        scalar     `key:"source"`
-	Encapsulation scalar     `key:"encapsulation"`
-	Port          scalar     `key:"port"`
-	Sublayer      scalar     `key:"sublayer"`
-	Cookie        scalar     `key:"cookie"`
-	MTU           scalar     `key:"mtu"`
-	MTUCheck      scalar     `key:"mtu_check"`
-	TTL           scalar     `key:"ttl"`
-	EVPN          *rawEVPN   `key:"evpn"`
-	Static        *rawStatic `key:"static"`
+	Name          scalar          `key:"name"`
+	Interface     scalar          `key:"interface"`
+	VLAN          scalars         `key:"vlan"`
+	VLANs         *rawVLANs       `key:"vlans"`
+	Tags          scalar          `key:"tags"`
+	PushVLAN      scalar          `key:"push_vlan"`
+	TagType       scalar          `key:"tag_type"`
+	L2Protocols   *rawL2Protocols `key:"l2_protocols"`
+	Source        scalar          `key:"source"`
+	Encapsulation scalar          `key:"encapsulation"`
+	Port          scalar          `key:"port"`
+	SourcePort    scalar          `key:"source_port"`
+	UDPChecksum   scalar          `key:"udp_checksum"`
+	Sublayer      scalar          `key:"sublayer"`
+	Sequencing    scalar          `key:"sequencing"`
+	Cookie        scalar          `key:"cookie"`
+	MTU           scalar          `key:"mtu"`
+	MTUCheck      scalar          `key:"mtu_check"`
+	TooBig        scalar          `key:"too_big"`
+	MSSClamp      scalar          `key:"mss_clamp"`
+	DontFragment  scalar          `key:"dont_fragment"`
+	TTL           scalar          `key:"ttl"`
+	DSCP          scalar          `key:"dscp"`
+	ECN           scalar          `key:"ecn"`
+	EVPN          *rawEVPN        `key:"evpn"`
+	Static        *rawStatic      `key:"static"`
+}
+
+type rawVLANs struct {
+	place
+	Outer scalar `key:"outer"`
+	Inner scalar `key:"inner"`
+}
+
+type rawL2Protocols struct {
+	place
+	STP   scalar `key:"stp"`
+	LACP  scalar `key:"lacp"`
+	LLDP  scalar `key:"lldp"`
+	PVST  scalar `key:"pvst"`
+	Dot1X scalar `key:"dot1x"`
+	CFM   scalar `key:"cfm"`
 }
 
 type rawEVPN struct {
@@ -89,12 +123,13 @@ type rawEVPN struct {
 
 type rawStatic struct {
 	place
-	When          scalar `key:"when"`
-	After         scalar `key:"after"`
-	Remote        scalar `key:"remote"`
-	LocalSession  scalar `key:"local_session"`
-	RemoteSession scalar `key:"remote_session"`
-	LocalCookie   scalar `key:"local_cookie"`
-	RemoteCookie  scalar `key:"remote_cookie"`
-	RemotePort    scalar `key:"remote_port"`
+	When           scalar `key:"when"`
+	After          scalar `key:"after"`
+	Remote         scalar `key:"remote"`
+	LocalSession   scalar `key:"local_session"`
+	RemoteSession  scalar `key:"remote_session"`
+	LocalCookie    scalar `key:"local_cookie"`
+	PreviousCookie scalar `key:"previous_local_cookie"`
+	RemoteCookie   scalar `key:"remote_cookie"`
+	RemotePort     scalar `key:"remote_port"`
 }

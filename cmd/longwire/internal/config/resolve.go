@@ -79,35 +79,6 @@ func (r resolver) asn(s scalar) uint32 {
 	return asn
 }
 
-func (r resolver) underlay(list scalars) Underlay {
-	if len(list) == 0 || len(list) == 1 && list[0].text == "auto" {
-		return Underlay{Auto: true}
-	}
-	var u Underlay
-	for _, s := range list {
-		name := r.iface(s)
-		switch {
-		case name == "auto":
-			r.add(s.place, "auto stands alone", "write underlay: auto, or name every interface")
-		case name != "" && slices.Contains(u.Interfaces, name):
-			r.add(s.place, fmt.Sprintf("%s is given twice", name), "keep one of them")
-		case name != "":
-			u.Interfaces = append(u.Interfaces, name)
-		}
-	}
-	return u
-}
-
-func (r resolver) dataplane(raw *rawDataplane) Dataplane {
-	if raw == nil {
-		raw = &rawDataplane{}
-	}
-	return Dataplane{
-		Capacity: uint32(r.number(raw.Capacity, 1, maxCapacity, defaultCapacity)),
-		Attach:   r.choice(raw.Attach, "auto", "tcx", "clsact"),
-	}
-}
-
 // DefaultState is the state of a configuration that says nothing about it.
 func DefaultState() State { return resolver{&report{}}.state(nil) }
 

@@ -23,11 +23,28 @@ func (r resolver) static(rawPW *rawPseudowire, pw *Pseudowire) *Static {
 	if raw.LocalCookie.present() {
 		s.LocalCookie = r.cookie(raw.LocalCookie)
 	}
+	if raw.PreviousCookie.present() {
+		s.PreviousCookie = r.previousCookie(raw, s.LocalCookie)
+	}
 	if raw.RemoteCookie.present() {
 		s.RemoteCookie = r.cookie(raw.RemoteCookie)
 	}
 	r.staticKeys(raw, pw.Encapsulation)
 	return s
+}
+
+// previousCookie parses the cookie that local_cookie replaces.
+func (r resolver) previousCookie(raw *rawStatic, local dataplane.Cookie) *dataplane.Cookie {
+	previous := r.cookie(raw.PreviousCookie)
+	switch {
+	case r.faulty(raw.PreviousCookie.Key) || raw.LocalCookie.present() && r.faulty(raw.LocalCookie.Key):
+	case local.Len() == 0:
+		r.add(raw.PreviousCookie.place, "is for a change of local_cookie, and there is none", "add local_cookie or remove it")
+	case previous.Len() != local.Len():
+		r.add(raw.PreviousCookie.place, fmt.Sprintf("has not the length of local_cookie on line %d", raw.LocalCookie.Line),
+			"write as many digits: a session has cookies of one length (RFC 3931 section 4.1)")
+	}
+	return &previous
 }
 
 // when defaults to fallback beside evpn; alone, static is always used.

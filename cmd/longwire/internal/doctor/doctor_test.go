@@ -256,7 +256,12 @@ func TestLinks(t *testing.T) {
 	expect(t, look((*host).underlayMTU, fits), selftest.OK, "")
 	expect(t, look((*host).underlayMTU, small), selftest.OK, "")
 	expect(t, look((*host).underlayMTU, tight), selftest.Degraded,
-		"tight: the way to "+lab.PE2Source4.String()+" by "+lab.Uplink+" carries 1540 bytes of IP, and frames of 1500 bytes of payload need 1546; up to 1494 bytes fit")
+		"tight: the way to "+lab.PE2Source4.String()+" by "+lab.Uplink+" carries 1540 bytes of IP, and frames of 1500 bytes of payload need 1546; beyond 1494 they are fragmented")
+	drops, inside := tight, fits
+	drops.TooBig = dataplane.TooBigAnswer
+	inside.VLANs.Outer = "7"
+	expect(t, look((*host).underlayMTU, drops), selftest.Degraded, "beyond 1494 they are dropped")
+	expect(t, look((*host).underlayMTU, inside), selftest.Degraded, "need 1542; beyond 1498")
 	expect(t, look((*host).underlayMTU, learned), selftest.Degraded, "learned: "+lab.Uplink+" carries 1540")
 	expect(t, look((*host).underlayMTU, tight, tight, tight, tight, tight), selftest.Degraded, "and 2 more")
 	top.PE1.Run("ip", "route", "add", lab.PE2Source4.String()+"/32", "via", "10.0.1.254", "mtu", "1500")

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"longwire/cmd/longwire/internal/config"
+	"longwire/cmd/longwire/internal/plan"
 	"longwire/dataplane"
 )
 
@@ -74,12 +75,16 @@ func (h *host) underlayMTU() finding {
 	var wrong []string
 	for _, pw := range h.cfg.Pseudowires {
 		way, carries := h.carries(pw)
-		need := h.payload(pw) + overhead(pw)
-		if carries == 0 || need <= carries {
+		payload, outer := h.payload(pw), header(pw)
+		if carries == 0 || outer.NeedMTU(payload) <= carries {
 			continue
 		}
-		wrong = append(wrong, fmt.Sprintf("%s: %s carries %d bytes of IP, and frames of %d bytes of payload need %d; up to %d bytes fit",
-			pw.Name, way, carries, h.payload(pw), need, max(0, carries-overhead(pw))))
+		fate := "dropped"
+		if pw.TooBig == dataplane.TooBigFragment {
+			fate = "fragmented"
+		}
+		wrong = append(wrong, fmt.Sprintf("%s: %s carries %d bytes of IP, and frames of %d bytes of payload need %d; beyond %d they are %s",
+			pw.Name, way, carries, payload, outer.NeedMTU(payload), outer.MaxPayload(carries), fate))
 	}
 	if more := len(wrong) - shown; more > 0 {
 		wrong = append(wrong[:shown:shown], fmt.Sprintf("and %d more", more))
@@ -99,14 +104,17 @@ func (h *host) payload(pw config.Pseudowire) int {
 	return usual
 }
 
-// overhead is how much longer the outer IP packet is. A signalled far end chooses the
-// cookie that we send; ours has the length that it will most likely have.
-func overhead(pw config.Pseudowire) int {
+// header is what the outer packet has before the payload. A signalled far end chooses
+// the cookie that we send; ours has the length that it will most likely have.
+func header(pw config.Pseudowire) dataplane.Header {
 	cookie := pw.CookieLength
 	if pw.EVPN == nil && pw.Static != nil {
 		cookie = pw.Static.RemoteCookie.Len()
 	}
-	return dataplane.Overhead(dataplane.FamilyOf(pw.Source), pw.Encapsulation, cookie, pw.Sublayer)
+	return dataplane.Header{
+		Family: dataplane.FamilyOf(pw.Source), Encapsulation: pw.Encapsulation, CookieLen: cookie,
+		Sublayer: pw.Sublayer, Tags: plan.Crossing(pw),
+	}
 }
 
 // carries is the way to the far end and its MTU in bytes of IP: by the route if the far
