@@ -38,6 +38,8 @@ func init() {
 		{name: "super_frames", proves: "an encapsulated super-frame is cut right, by a device, a router or the far end",
 			inWorld: true, mode: ModeCutFirst, run: (*runner).superFrames},
 		{name: "helper_cuts", proves: "the helper pair cuts super-frames", inWorld: true, run: (*runner).helperCuts},
+		{name: "fragments", proves: "a packet that is too big for its way leaves in fragments that are the whole together",
+			inWorld: true, run: (*runner).fragments},
 		{name: "pins", proves: "what is pinned goes on forwarding without a process", inWorld: true, run: (*runner).pins},
 	}
 }

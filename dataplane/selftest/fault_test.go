@@ -200,6 +200,18 @@ var flipping = asm.Instructions{
 	asm.Mov.Imm(asm.R0, next).WithSymbol("exit"), asm.Return(),
 }
 
+// firstOnly drops IPv4 fragments but the first.
+var firstOnly = asm.Instructions{
+	asm.Mov.Reg(asm.R6, asm.R1),
+	asm.LoadAbs(macsLen, asm.Half), // skb->protocol may still be the frame's
+	asm.JNE.Imm(asm.R0, typeIPv4, "pass"),
+	asm.LoadAbs(ethernetLen+6, asm.Half),
+	asm.And.Imm(asm.R0, 0x1fff),
+	asm.JEq.Imm(asm.R0, 0, "pass"),
+	asm.Mov.Imm(asm.R0, 2), asm.Return(),
+	asm.Mov.Imm(asm.R0, next).WithSymbol("pass"), asm.Return(),
+}
+
 // clearing takes the mark away behind the helper pair.
 var clearing = asm.Instructions{
 	asm.Mov.Imm(asm.R2, 0), asm.StoreMem(asm.R1, 8, asm.R2, asm.Word), asm.Mov.Imm(asm.R0, next), asm.Return(),
@@ -279,6 +291,8 @@ func TestFaults(t *testing.T) {
 			faults: faults{adjust: patch(bpf.LongwireProgEncap, withoutMetadata)}},
 		{name: "the pair does not cut", check: "helper_cuts", detail: "dropped as no_helper",
 			faults: faults{world: uncutting}},
+		{name: "later fragments are lost", check: "fragments", detail: "over IPv4/IP: 1 fragments instead of 2", rest: OK,
+			faults: faults{world: filter(edge, underlayA, ebpf.AttachTCXEgress, firstOnly...)}},
 		{name: "the pins are gone", check: "pins", detail: "0 frames instead of 1", faults: faults{world: unpinning}},
 	}
 	for _, tt := range tests {

@@ -190,3 +190,77 @@ func TestCompare(t *testing.T) {
 		}
 	}
 }
+
+// cut cuts a packet of IPv4 or IPv6 in two, as RFC 791 and RFC 8200 say.
+func cut(c carrier, p []byte, at int) []received {
+	header := ethernetLen + ipv4Len
+	if c.v6 {
+		header = ethernetLen + ipv6Len
+	}
+	var parts []received
+	for offset, payload := range map[int][]byte{0: p[header:][:at], at: p[header+at:]} {
+		f := bytes.Clone(p[:header])
+		more := uint16(1)
+		if offset > 0 {
+			more = 0
+		}
+		if c.v6 {
+			f = append(f, f[ethernetLen+6], 0)
+			f = binary.BigEndian.AppendUint16(f, uint16(offset)|more)
+			f = binary.BigEndian.AppendUint32(f, 77)
+			f[ethernetLen+6] = protocolFragment
+			binary.BigEndian.PutUint16(f[ethernetLen+4:], uint16(fragmentLen+len(payload)))
+		} else {
+			binary.BigEndian.PutUint16(f[ethernetLen+2:], uint16(ipv4Len+len(payload)))
+			binary.BigEndian.PutUint16(f[ethernetLen+6:], uint16(offset/8)|more<<13)
+			copy(f[ethernetLen+10:], []byte{0, 0})
+			binary.BigEndian.PutUint16(f[ethernetLen+10:], ^fold(add(0, f[ethernetLen:])))
+		}
+		parts = append(parts, received{frame: append(f, payload...)})
+	}
+	if len(parts[0].frame) > len(parts[1].frame) { // the first one is the longer here
+		return parts
+	}
+	return []received{parts[1], parts[0]}
+}
+
+// TestReassemble puts together what another implementation has wrapped, and refuses
+// fragments with a byte of their headers changed, too long, missing or out of order.
+func TestReassemble(t *testing.T) {
+	for _, c := range []carrier{{}, {udp: true}, {v6: true}, {v6: true, udp: true}} {
+		frame := plainFrame(1000, typeTest)
+		whole := outer(t, c, frame)
+		parts := cut(c, whole, 800)
+		packet, err := c.reassemble(parts)
+		if err != nil || !bytes.Equal(packet, whole) {
+			t.Errorf("%s: %v", c, err)
+			continue
+		}
+		headers := ipv4Len
+		free := map[int]bool{}
+		if c.v6 {
+			headers = ipv6Len + fragmentLen
+			// Class, label, hop limit and addresses, and two bits and a byte that are
+			// reserved, are no business of the one who puts together.
+			for i := range ipv6Len {
+				free[i] = i != 4 && i != 5 && i != 6
+			}
+			free[ipv6Len], free[ipv6Len+1] = true, true
+		}
+		for i := range headers {
+			bad := []received{{frame: parts[0].frame}, {frame: bytes.Clone(parts[1].frame)}}
+			bad[1].frame[ethernetLen+i] ^= 0x55
+			if _, err := c.reassemble(bad); (err == nil) != free[i] {
+				t.Errorf("%s with byte %d changed: %v", c, i, err)
+			}
+		}
+		for name, bad := range map[string][]received{
+			"out of order": {parts[1], parts[0]}, "the first alone": parts[:1], "the second alone": parts[1:],
+			"the first twice": {parts[0], parts[0]}, "too long": cut(c, outer(t, c, plainFrame(2000, typeTest)), 1600),
+		} {
+			if _, err := c.reassemble(bad); err == nil {
+				t.Errorf("%s: %s is taken", c, name)
+			}
+		}
+	}
+}
