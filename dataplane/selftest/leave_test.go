@@ -233,3 +233,32 @@ func TestMainThread(t *testing.T) {
 		})
 	}
 }
+
+// TestHostSettings has the settings of a cautious operator in a new namespace, which
+// are no property of the kernel.
+func TestHostSettings(t *testing.T) {
+	root(t)
+	settings := []string{"ipv4/conf/all/arp_ignore", "ipv4/conf/default/rp_filter", "ipv6/conf/default/disable_ipv6"}
+	err := privately(func(p *private) error {
+		if _, err := p.network(); err != nil {
+			return err
+		}
+		for _, key := range settings {
+			if err := sysctl(key, "1"); err != nil {
+				return err
+			}
+		}
+		if err := quiet(); err != nil {
+			return err
+		}
+		for _, key := range settings {
+			if value, err := os.ReadFile("/proc/sys/net/" + key); err != nil || strings.TrimSpace(string(value)) != "0" {
+				t.Errorf("%s is %q, %v", key, value, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

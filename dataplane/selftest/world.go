@@ -76,15 +76,20 @@ func newWorld(p *private, patience time.Duration) (*world, error) {
 	return w, errors.Join(w.in(w.outside, w.address), w.in(w.edge, w.route), w.in(w.edge, w.openPorts), w.in(w.outside, w.openCustomers))
 }
 
-// quiet keeps IPv6 from sending and waiting on its own account.
+// quiet keeps IPv6 from sending and waiting on its own account. A new namespace has
+// the host's settings of IPv4, and sometimes of IPv6: what an operator has chosen
+// there must not be taken for the kernel's behaviour.
 func quiet() error {
-	for key, value := range map[string]string{
-		"ipv6/conf/default/accept_dad": "0", "ipv6/conf/all/accept_dad": "0",
-		"ipv6/conf/default/accept_ra": "0", "ipv6/conf/default/router_solicitations": "0",
-		"ipv4/conf/all/rp_filter": "0", "ipv4/conf/default/rp_filter": "0",
-	} {
-		if err := sysctl(key, value); err != nil {
-			return err
+	for _, scope := range []string{"all", "default"} {
+		for key, value := range map[string]string{
+			"ipv6/conf/%s/accept_dad": "0", "ipv6/conf/%s/accept_ra": "0", "ipv6/conf/%s/router_solicitations": "0",
+			"ipv6/conf/%s/disable_ipv6": "0", "ipv6/conf/%s/disable_policy": "0",
+			"ipv4/conf/%s/rp_filter": "0", "ipv4/conf/%s/arp_ignore": "0", "ipv4/conf/%s/arp_filter": "0",
+			"ipv4/conf/%s/arp_announce": "0", "ipv4/conf/%s/disable_policy": "0",
+		} {
+			if err := sysctl(fmt.Sprintf(key, scope), value); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
