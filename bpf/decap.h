@@ -5,6 +5,7 @@
 
 #include "checksum.h"
 #include "deliver.h"
+#include "find.h"
 #include "packet.h"
 
 /* Whether the outer addresses are those of the session: to us, from the far
@@ -74,15 +75,15 @@ FORCE_INLINE bool is_cookie(void *p, __u64 cookie, __u32 len)
 /* Accepts the present cookie, and while it is being changed the previous one. */
 FORCE_INLINE bool cookie_ok(void *p, const struct receive *r)
 {
-	struct session_counters *c;
+	struct session_events *e;
 
 	if (is_cookie(p, r->cookie, r->cookie_len))
 		return true;
 	if (!(r->flags & RECEIVE_PREVIOUS) || !is_cookie(p, r->previous, r->cookie_len))
 		return false;
-	c = counters_of(r->slot);
-	if (c)
-		c->previous_cookie++;
+	e = events_of(r->slot);
+	if (e)
+		e->previous_cookie++;
 	return true;
 }
 
@@ -236,7 +237,7 @@ FORCE_INLINE int decapsulate_as(struct __sk_buff *skb, bool from_stack, int v6, 
 {
 	const __u32 l4 = ETH_HEADER + (v6 ? IPV6_HEADER : IPV4_HEADER), base = base_len(v6, udp);
 	enum drop_reason why;
-	struct receive *r;
+	const struct receive *r;
 	__u32 id;
 
 	if (pull(skb, base))
@@ -253,7 +254,7 @@ FORCE_INLINE int decapsulate_as(struct __sk_buff *skb, bool from_stack, int v6, 
 	 * no session over UDP. */
 	if (!id)
 		return stray(skb, DROP_CONTROL_MESSAGE, v6, udp);
-	r = bpf_map_lookup_elem(&receives, &id);
+	r = find_receive(id);
 	if (!r)
 		return stray(skb, DROP_UNKNOWN_SESSION, v6, udp);
 	if (!is_ours(d, r, v6, udp))

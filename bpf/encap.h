@@ -7,6 +7,7 @@
 #include "checksum.h"
 #include "circuit.h"
 #include "clamp.h"
+#include "find.h"
 #include "frame.h"
 #include "packet.h"
 
@@ -305,14 +306,14 @@ FORCE_INLINE int encapsulate(struct __sk_buff *skb)
 {
 	struct frame f = { .key = skb->ifindex };
 
-	f.to = bpf_map_lookup_elem(&transmits, &f.key);
+	f.to = find_transmit(f.key);
 	/* The port belongs to its pseudowires: without a far end its frames must
 	 * not reach this host's own stack either. */
 	if (!f.to)
 		return DROP(0, DROP_NO_SESSION);
 	if (f.to->flags & TRANSMIT_SHARED) {
 		f.key = vlan_circuit(skb, f.key);
-		f.to = bpf_map_lookup_elem(&transmits, &f.key);
+		f.to = find_transmit(f.key);
 		if (!f.to)
 			return DROP(0, DROP_NO_SESSION);
 		if (f.to->flags & TRANSMIT_TO_HOST)
@@ -327,7 +328,7 @@ FORCE_INLINE int encapsulate_piece(struct __sk_buff *skb)
 {
 	struct frame f = { .key = skb->mark };
 
-	f.to = bpf_map_lookup_elem(&transmits, &f.key);
+	f.to = find_transmit(f.key);
 	if (!f.to)
 		return DROP(0, DROP_NO_SESSION);
 	return encapsulate_for(skb, &f, true);

@@ -117,6 +117,13 @@ type LongwireReceive struct {
 	Pad         uint8
 }
 
+type LongwireReceiveCopy struct {
+	_     structs.HostLayout
+	Key   uint32
+	Pad   uint32
+	Value LongwireReceive
+}
+
 type LongwireReceiveFlag uint32
 
 const (
@@ -147,11 +154,15 @@ type LongwireSequence struct {
 }
 
 type LongwireSessionCounters struct {
+	_            structs.HostLayout
+	EncapPackets uint64
+	EncapBytes   uint64
+	DecapPackets uint64
+	DecapBytes   uint64
+}
+
+type LongwireSessionEvents struct {
 	_              structs.HostLayout
-	EncapPackets   uint64
-	EncapBytes     uint64
-	DecapPackets   uint64
-	DecapBytes     uint64
 	Fragmented     uint64
 	Answered       uint64
 	PreviousCookie uint64
@@ -192,6 +203,13 @@ type LongwireTransmit struct {
 	Pad         [2]uint8
 }
 
+type LongwireTransmitCopy struct {
+	_     structs.HostLayout
+	Key   uint32
+	Pad   uint32
+	Value LongwireTransmit
+}
+
 type LongwireTransmitFlag uint32
 
 const (
@@ -224,11 +242,14 @@ const (
 	LongwireMapCounters         = "counters"
 	LongwireMapDrops            = "drops"
 	LongwireMapEndpoints        = "endpoints"
+	LongwireMapEvents           = "events"
 	LongwireMapIdentities       = "identities"
 	LongwireMapNextHops         = "next_hops"
+	LongwireMapReceiveCopies    = "receive_copies"
 	LongwireMapReceives         = "receives"
 	LongwireMapSequences        = "sequences"
 	LongwireMapSettings         = "settings"
+	LongwireMapTransmitCopies   = "transmit_copies"
 	LongwireMapTransmits        = "transmits"
 	LongwireMapVlans            = "vlans"
 	LongwireProgDecap           = "decap"
@@ -237,6 +258,7 @@ const (
 	LongwireProgReadClock       = "read_clock"
 	LongwireProgResolveNextHop  = "resolve_next_hop"
 	LongwireProgSegment         = "segment"
+	LongwireVarCopiesMask       = "copies_mask"
 	LongwireVarDecapFlags       = "decap_flags"
 	LongwireVarKernelContext    = "kernel_context"
 	LongwireVarWholeSuperFrames = "whole_super_frames"
@@ -296,22 +318,26 @@ type LongwireProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type LongwireMapSpecs struct {
-	Counters   *ebpf.MapSpec `ebpf:"counters"`
-	Drops      *ebpf.MapSpec `ebpf:"drops"`
-	Endpoints  *ebpf.MapSpec `ebpf:"endpoints"`
-	Identities *ebpf.MapSpec `ebpf:"identities"`
-	NextHops   *ebpf.MapSpec `ebpf:"next_hops"`
-	Receives   *ebpf.MapSpec `ebpf:"receives"`
-	Sequences  *ebpf.MapSpec `ebpf:"sequences"`
-	Settings   *ebpf.MapSpec `ebpf:"settings"`
-	Transmits  *ebpf.MapSpec `ebpf:"transmits"`
-	Vlans      *ebpf.MapSpec `ebpf:"vlans"`
+	Counters       *ebpf.MapSpec `ebpf:"counters"`
+	Drops          *ebpf.MapSpec `ebpf:"drops"`
+	Endpoints      *ebpf.MapSpec `ebpf:"endpoints"`
+	Events         *ebpf.MapSpec `ebpf:"events"`
+	Identities     *ebpf.MapSpec `ebpf:"identities"`
+	NextHops       *ebpf.MapSpec `ebpf:"next_hops"`
+	ReceiveCopies  *ebpf.MapSpec `ebpf:"receive_copies"`
+	Receives       *ebpf.MapSpec `ebpf:"receives"`
+	Sequences      *ebpf.MapSpec `ebpf:"sequences"`
+	Settings       *ebpf.MapSpec `ebpf:"settings"`
+	TransmitCopies *ebpf.MapSpec `ebpf:"transmit_copies"`
+	Transmits      *ebpf.MapSpec `ebpf:"transmits"`
+	Vlans          *ebpf.MapSpec `ebpf:"vlans"`
 }
 
 // LongwireVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type LongwireVariableSpecs struct {
+	CopiesMask       *ebpf.VariableSpec `ebpf:"copies_mask"`
 	DecapFlags       *ebpf.VariableSpec `ebpf:"decap_flags"`
 	KernelContext    *ebpf.VariableSpec `ebpf:"kernel_context"`
 	WholeSuperFrames *ebpf.VariableSpec `ebpf:"whole_super_frames"`
@@ -337,16 +363,19 @@ func (o *LongwireObjects) Close() error {
 //
 // It can be passed to LoadLongwireObjects or ebpf.CollectionSpec.LoadAndAssign.
 type LongwireMaps struct {
-	Counters   *ebpf.Map `ebpf:"counters"`
-	Drops      *ebpf.Map `ebpf:"drops"`
-	Endpoints  *ebpf.Map `ebpf:"endpoints"`
-	Identities *ebpf.Map `ebpf:"identities"`
-	NextHops   *ebpf.Map `ebpf:"next_hops"`
-	Receives   *ebpf.Map `ebpf:"receives"`
-	Sequences  *ebpf.Map `ebpf:"sequences"`
-	Settings   *ebpf.Map `ebpf:"settings"`
-	Transmits  *ebpf.Map `ebpf:"transmits"`
-	Vlans      *ebpf.Map `ebpf:"vlans"`
+	Counters       *ebpf.Map `ebpf:"counters"`
+	Drops          *ebpf.Map `ebpf:"drops"`
+	Endpoints      *ebpf.Map `ebpf:"endpoints"`
+	Events         *ebpf.Map `ebpf:"events"`
+	Identities     *ebpf.Map `ebpf:"identities"`
+	NextHops       *ebpf.Map `ebpf:"next_hops"`
+	ReceiveCopies  *ebpf.Map `ebpf:"receive_copies"`
+	Receives       *ebpf.Map `ebpf:"receives"`
+	Sequences      *ebpf.Map `ebpf:"sequences"`
+	Settings       *ebpf.Map `ebpf:"settings"`
+	TransmitCopies *ebpf.Map `ebpf:"transmit_copies"`
+	Transmits      *ebpf.Map `ebpf:"transmits"`
+	Vlans          *ebpf.Map `ebpf:"vlans"`
 }
 
 func (m *LongwireMaps) Close() error {
@@ -354,11 +383,14 @@ func (m *LongwireMaps) Close() error {
 		m.Counters,
 		m.Drops,
 		m.Endpoints,
+		m.Events,
 		m.Identities,
 		m.NextHops,
+		m.ReceiveCopies,
 		m.Receives,
 		m.Sequences,
 		m.Settings,
+		m.TransmitCopies,
 		m.Transmits,
 		m.Vlans,
 	)
@@ -368,6 +400,7 @@ func (m *LongwireMaps) Close() error {
 //
 // It can be passed to LoadLongwireObjects or ebpf.CollectionSpec.LoadAndAssign.
 type LongwireVariables struct {
+	CopiesMask       *ebpf.Variable `ebpf:"copies_mask"`
 	DecapFlags       *ebpf.Variable `ebpf:"decap_flags"`
 	KernelContext    *ebpf.Variable `ebpf:"kernel_context"`
 	WholeSuperFrames *ebpf.Variable `ebpf:"whole_super_frames"`

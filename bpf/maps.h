@@ -8,6 +8,7 @@
 #include "structs.h"
 
 #define CAPACITY 16384
+#define COPIES 32768
 
 /* Sessions that we accept, by our own session id in host order. Written by the
  * reconciler. */
@@ -26,6 +27,22 @@ struct {
 	__type(key, __u32);
 	__type(value, struct transmit);
 } transmits SEC(".maps");
+
+/* Copies of receives and transmits, at the low bits of the key: see find.h.
+ * Written by the reconciler. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, COPIES);
+	__type(key, __u32);
+	__type(value, struct receive_copy);
+} receive_copies SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, COPIES);
+	__type(key, __u32);
+	__type(value, struct transmit_copy);
+} transmit_copies SEC(".maps");
 
 /* Circuits of single VLANs: their keys of transmits, by what selects them.
  * Written by the reconciler. */
@@ -70,6 +87,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct session_counters);
 } counters SEC(".maps");
+
+/* What happens now and then to a pseudowire, by slot. Written by the programs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, CAPACITY);
+	__type(key, __u32);
+	__type(value, struct session_events);
+} events SEC(".maps");
 
 /* Drops by slot and reason, made when the first one happens. Written by the
  * programs. */

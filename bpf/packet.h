@@ -107,6 +107,11 @@ FORCE_INLINE struct session_counters *counters_of(__u32 slot)
 	return bpf_map_lookup_elem(&counters, &slot);
 }
 
+FORCE_INLINE struct session_events *events_of(__u32 slot)
+{
+	return bpf_map_lookup_elem(&events, &slot);
+}
+
 FORCE_INLINE void count_encap(__u32 slot, __u32 packets, __u32 bytes)
 {
 	struct session_counters *c = counters_of(slot);

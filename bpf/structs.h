@@ -49,6 +49,19 @@ struct transmit {
 	__u8 pad[2];
 };
 
+/* Copies that cost less to find: see find.h. Key 0 is no copy. */
+struct receive_copy {
+	__u32 key;
+	__u32 pad;
+	struct receive value;
+};
+
+struct transmit_copy {
+	__u32 key;
+	__u32 pad;
+	struct transmit value;
+};
+
 /* Frames of some VLANs of a port, host order. */
 struct vlan_key {
 	__u32 circuit;      /* ifindex of the port */
@@ -94,6 +107,11 @@ struct session_counters {
 	__u64 encap_bytes;
 	__u64 decap_packets;
 	__u64 decap_bytes;
+};
+
+/* What happens now and then, apart so that the counters of every packet share a
+ * cache line. */
+struct session_events {
 	__u64 fragmented;       /* frames sent in fragments */
 	__u64 answered;         /* ICMP sent to the customer */
 	__u64 previous_cookie;  /* frames that still had it */

@@ -31,6 +31,7 @@ var pinnedMaps = []string{
 	bpf.LongwireMapReceives, bpf.LongwireMapTransmits, bpf.LongwireMapNextHops, bpf.LongwireMapCounters,
 	bpf.LongwireMapDrops, bpf.LongwireMapIdentities, bpf.LongwireMapSettings,
 	bpf.LongwireMapVlans, bpf.LongwireMapEndpoints, bpf.LongwireMapSequences,
+	bpf.LongwireMapReceiveCopies, bpf.LongwireMapTransmitCopies, bpf.LongwireMapEvents,
 }
 
 // ErrLayout is returned when pinned maps were made by another version or with
@@ -73,12 +74,15 @@ type Maps struct {
 	taken    map[uint32]bool // slots
 	lastSlot uint32          // given out
 	sessions map[uint32]bool // of identities
+	places   map[uint32]bool // of their copies
 
 	flows     map[dataplane.Flow]uint32
 	indexes   map[uint32]bool // of next hops that flows have
 	lastIndex uint32          // given out
 
-	vlans vlanIndex
+	vlans     vlanIndex
+	receives  *copies[bpf.LongwireReceive, bpf.LongwireReceiveCopy]
+	transmits *copies[bpf.LongwireTransmit, bpf.LongwireTransmitCopy]
 }
 
 // Open opens the maps pinned in a directory, or makes and pins them, and loads
@@ -152,9 +156,13 @@ func (m *Maps) loadWith(o Options) error {
 		}
 		switch name {
 		case bpf.LongwireMapSettings, bpf.LongwireMapEndpoints:
+		case bpf.LongwireMapReceiveCopies, bpf.LongwireMapTransmitCopies:
+			m.MaxEntries = copiesFor(o.Capacity)
 		case bpf.LongwireMapVlans:
 			m.MaxEntries = max(o.Capacity, dataplane.MaxVID+1) // a port may have all
-		case bpf.LongwireMapCounters, bpf.LongwireMapNextHops, bpf.LongwireMapSequences:
+		case bpf.LongwireMapTransmits:
+			m.MaxEntries = 2 * o.Capacity // each port of VLANs has an entry besides theirs
+		case bpf.LongwireMapCounters, bpf.LongwireMapEvents, bpf.LongwireMapNextHops, bpf.LongwireMapSequences:
 			m.MaxEntries = o.Capacity + 1 // the first is nobody's
 		default:
 			m.MaxEntries = o.Capacity
@@ -182,10 +190,11 @@ func (o Options) programs() (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse the embedded programs: %w", err)
 	}
-	for name, v := range map[string]bool{
+	for name, v := range map[string]any{
 		bpf.LongwireVarKernelContext:    !o.Safe.NoKernelContext,
 		bpf.LongwireVarDecapFlags:       !o.Safe.NoDecapFlags,
 		bpf.LongwireVarWholeSuperFrames: !o.Safe.CutFirst,
+		bpf.LongwireVarCopiesMask:       copiesFor(o.Capacity) - 1,
 	} {
 		if err := spec.Variables[name].Set(v); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)
@@ -216,7 +225,8 @@ func (m *Maps) adopt() error {
 	default:
 		return fmt.Errorf("%w: version %d, this is version %d; \"longwire uninstall\" of the version that made them removes them", ErrLayout, s.Layout, layout)
 	}
-	return errors.Join(m.adoptSlots(), m.adoptFlows(), m.adoptVLANs())
+	m.receives, m.transmits = newReceiveCopies(&m.objects), newTransmitCopies(&m.objects)
+	return errors.Join(m.adoptSlots(), m.adoptFlows(), m.adoptVLANs(), m.receives.adopt(), m.transmits.adopt())
 }
 
 // programPrefix begins the names of pinned programs.
@@ -246,7 +256,15 @@ func (m *Maps) pinPrograms(dir string) error {
 }
 
 // Close closes the handles. Pinned maps stay, and attached programs go on.
-func (m *Maps) Close() error { return m.objects.Close() }
+func (m *Maps) Close() error { return errors.Join(m.settle(), m.objects.Close()) }
+
+// settle writes the copies of sessions that had to wait for the programs.
+func (m *Maps) settle() error {
+	if m.transmits == nil {
+		return nil // opened to look only, or not wholly
+	}
+	return errors.Join(m.receives.settle(), m.transmits.settle())
+}
 
 // Programs returns the loaded programs.
 func (m *Maps) Programs() *bpf.LongwirePrograms { return &m.objects.LongwirePrograms }

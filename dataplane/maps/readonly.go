@@ -20,7 +20,8 @@ func OpenReadOnly(dir string) (*Maps, error) {
 		bpf.LongwireMapReceives: &m.objects.Receives, bpf.LongwireMapTransmits: &m.objects.Transmits,
 		bpf.LongwireMapCounters: &m.objects.Counters, bpf.LongwireMapDrops: &m.objects.Drops,
 		bpf.LongwireMapIdentities: &m.objects.Identities, bpf.LongwireMapSettings: &m.objects.Settings,
-		bpf.LongwireMapVlans: &m.objects.Vlans,
+		bpf.LongwireMapVlans: &m.objects.Vlans, bpf.LongwireMapEvents: &m.objects.Events,
+		bpf.LongwireMapReceiveCopies: &m.objects.ReceiveCopies,
 	} {
 		opened, err := ebpf.LoadPinnedMap(filepath.Join(dir, name), &ebpf.LoadPinOptions{ReadOnly: true})
 		if err != nil {
@@ -35,6 +36,7 @@ func OpenReadOnly(dir string) (*Maps, error) {
 	if s.Layout != layout {
 		return nil, errors.Join(fmt.Errorf("%w: version %d, this is version %d", ErrLayout, s.Layout, layout), m.Close())
 	}
+	m.receives = newReceiveCopies(&m.objects)
 	if err := m.adoptSlots(); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -95,6 +96,9 @@ func TestDelivers(t *testing.T) {
 				if err := w.awaitInjected(c.plain(class, body)); err != nil {
 					t.Errorf("decapsulation: %v", err)
 				}
+				if err := w.awaitFrame(frame); err != nil {
+					t.Errorf("customer: %v", err)
+				}
 			})
 		}
 	}
@@ -117,6 +121,9 @@ func TestLargestPackets(t *testing.T) {
 			w.send(c.fragments(shape{id: w.nextID()}, body, 1448)...)
 			if err := w.awaitInjected(c.plain(0, body)); err != nil {
 				t.Error(err)
+			}
+			if err := w.awaitFrame(frame); err != nil {
+				t.Errorf("customer: %v, drops %d malformed, %d no memory", err, w.dropped(c, dataplane.DropMalformed), w.dropped(c, dataplane.DropNoMemory))
 			}
 		})
 	}
@@ -233,6 +240,50 @@ func TestForeignInterface(t *testing.T) {
 	w.awaitCounters("all foreign", func(c slowpath.Counters) bool { return c == slowpath.Counters{Received: 4, Foreign: 4} })
 	if err := w.sentNothing(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A packet in fragments is judged like any other: what is not for its session is
+// dropped under the reason that any packet would be.
+func TestJudgedAsAnyOther(t *testing.T) {
+	other := []byte{1, 2, 3, 4, 5, 6, 7, 8}
+	tests := []struct {
+		name   string
+		body   func(c carrier, frame []byte) []byte
+		change func(*dataplane.Receive)
+		want   dataplane.Drop
+	}{
+		{"wrong cookie", func(c carrier, f []byte) []byte { return c.body(c.session(), other, f) }, nil, dataplane.DropWrongCookie},
+		{"wrong source", nil, func(r *dataplane.Receive) { r.Remote = r.Local }, dataplane.DropWrongSource},
+		{"far end not known", nil, func(r *dataplane.Receive) { r.Remote = netip.Addr{} }, dataplane.DropNoRemote},
+		{"wrong encapsulation", nil, func(r *dataplane.Receive) { r.AcceptIP, r.AcceptUDP = r.AcceptUDP, r.AcceptIP }, dataplane.DropWrongEncapsulation},
+		{"no frame inside", func(c carrier, f []byte) []byte { return c.body(c.session(), cookie, f[:10]) }, nil, dataplane.DropMalformed},
+	}
+	w := newWorld(t, 1000)
+	for i, tt := range tests {
+		for _, c := range carriers {
+			t.Run(fmt.Sprintf("%s-%v", tt.name, c), func(t *testing.T) {
+				w.session(c, tt.change)
+				defer w.session(c, nil)
+				frame := inner(uint32(i), 1500)
+				body := c.body(c.session(), cookie, frame)
+				if tt.body != nil {
+					body = tt.body(c, frame)
+				}
+				size := (len(body)/2 + 8) &^ 7
+				before := w.dropped(c, tt.want)
+				w.send(c.fragments(shape{id: w.nextID()}, body, size)...)
+				w.lab.Poll(patience, "drop", func() error {
+					if n := w.dropped(c, tt.want) - before; n != 1 {
+						return fmt.Errorf("%d drops counted as %s", n, tt.want)
+					}
+					return nil
+				})
+				if slices.ContainsFunc(w.customer.Frames(), func(f []byte) bool { return bytes.Equal(f, frame) }) {
+					t.Error("the customer gets it")
+				}
+			})
+		}
 	}
 }
 

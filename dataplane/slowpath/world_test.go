@@ -40,7 +40,7 @@ func newWorld(t *testing.T, rate int) *world {
 	t.Helper()
 	l := lab.New(t)
 	w := &world{t: t, lab: l, ce: l.Namespace("ce"), pe: l.Namespace("pe"), router: l.Namespace("router"), rate: rate}
-	l.Veth(w.ce, "eth0", w.pe, "ac0", 9500)
+	l.Veth(w.ce, "eth0", w.pe, "ac0", 65535)
 	l.Veth(w.pe, "ul0", w.router, "eth0", 1500)
 	l.Veth(w.pe, "other", w.router, "eth1", 1500)
 	for dev, n := range map[string]*lab.Namespace{"ul0": w.pe, "eth0": w.router} {
@@ -203,6 +203,16 @@ func (w *world) sentNothing() error {
 		}
 	}
 	return nil
+}
+
+// dropped is how many packets of a carrier's session were dropped for a reason.
+func (w *world) dropped(c carrier, reason dataplane.Drop) uint64 {
+	w.t.Helper()
+	all, err := w.plane.Counters()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return all[c.String()].Drops[reason]
 }
 
 // awaitCounters waits until the counters of the slow path are as wanted.

@@ -1,14 +1,11 @@
 package agent
 
 import (
-	"cmp"
 	"log/slog"
-	"maps"
 	"slices"
 	"time"
 
 	"longwire/cmd/longwire/internal/api"
-	"longwire/cmd/longwire/internal/config"
 	"longwire/cmd/longwire/internal/plan"
 	"longwire/dataplane"
 	"longwire/dataplane/slowpath"
@@ -37,7 +34,7 @@ func (a *Agent) takeSlowly(p *plan.Plan, now time.Time) {
 		return
 	}
 	errs := a.deps.SlowPath.Want(slowpath.Wanted{
-		Endpoints: endpoints(a.cfg), Underlays: p.Attach.Underlays, Rate: a.cfg.Dataplane.SlowPathRate,
+		Endpoints: p.Admission.Endpoints, Underlays: p.Attach.Underlays, Rate: a.cfg.Dataplane.SlowPathRate,
 	})
 	var problems []string
 	for _, err := range errs {
@@ -53,21 +50,6 @@ func (a *Agent) takeSlowly(p *plan.Plan, now time.Time) {
 	if len(problems) > 0 {
 		a.next = earlier(a.next, now.Add(retry))
 	}
-}
-
-// endpoints are where packets of the far ends arrive. Protocol 115 counts at
-// every source address, since a signalled far end may always use it.
-func endpoints(cfg *config.Config) []dataplane.Endpoint {
-	all := map[dataplane.Endpoint]bool{}
-	for _, pw := range cfg.Pseudowires {
-		all[dataplane.Endpoint{Address: pw.Source}] = true
-		if pw.Encapsulation == dataplane.EncapsulationUDP {
-			all[dataplane.Endpoint{Address: pw.Source, Port: pw.Port}] = true
-		}
-	}
-	return slices.SortedFunc(maps.Keys(all), func(a, b dataplane.Endpoint) int {
-		return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(a.Port, b.Port))
-	})
 }
 
 // showSlowPath adds what the slow path has counted to the counters of no

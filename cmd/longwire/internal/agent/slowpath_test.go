@@ -55,23 +55,6 @@ func (s *fakeSlowPath) last() (slowpath.Wanted, int) {
 	return s.wanted, s.calls
 }
 
-func TestEndpoints(t *testing.T) {
-	v6 := netip.MustParseAddr("2001:db8::1")
-	cfg := &config.Config{Pseudowires: []config.Pseudowire{
-		{Name: "ip", Source: own, Port: 1701},
-		{Name: "same", Source: own, Port: 1701},
-		{Name: "udp", Source: v6, Encapsulation: dataplane.EncapsulationUDP, Port: 1701},
-		{Name: "another port", Source: v6, Encapsulation: dataplane.EncapsulationUDP, Port: 1702},
-	}}
-	want := []dataplane.Endpoint{{Address: own}, {Address: v6}, {Address: v6, Port: 1701}, {Address: v6, Port: 1702}}
-	if d := cmp.Diff(want, endpoints(cfg), compareAddresses); d != "" {
-		t.Errorf("(-want +got):\n%s", d)
-	}
-	if got := endpoints(&config.Config{}); len(got) != 0 {
-		t.Errorf("without pseudowires: %v", got)
-	}
-}
-
 // The slow path follows the configuration, over reloads too.
 func TestSlowPathFollowsTheConfiguration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
