@@ -63,7 +63,7 @@ func (p pseudowire) receive(t *testing.T, side, circuit int) dataplane.Receive {
 func (p pseudowire) transmit(t *testing.T, side, circuit int) dataplane.Transmit {
 	far := 3 - side
 	tx := dataplane.Transmit{
-		Circuit: circuit, Pseudowire: p.String(), Session: dataplane.SessionID(p.session(far)),
+		Circuit: dataplane.Port(circuit), Pseudowire: p.String(), Session: dataplane.SessionID(p.session(far)),
 		Local: p.source(side), Remote: p.source(far), LocalPort: port, RemotePort: port,
 		Cookie: newCookie(t, p.cookie(far)), Sublayer: dataplane.SublayerDefault, TTL: 64, DontFragment: true,
 	}
