@@ -31,7 +31,7 @@ var pinnedMaps = []string{
 	bpf.LongwireMapReceives, bpf.LongwireMapTransmits, bpf.LongwireMapNextHops, bpf.LongwireMapCounters,
 	bpf.LongwireMapDrops, bpf.LongwireMapIdentities, bpf.LongwireMapSettings,
 	bpf.LongwireMapVlans, bpf.LongwireMapEndpoints, bpf.LongwireMapSequences,
-	bpf.LongwireMapReceiveCopies, bpf.LongwireMapTransmitCopies, bpf.LongwireMapEvents,
+	bpf.LongwireMapReceiveCopies, bpf.LongwireMapTransmitCopies, bpf.LongwireMapEvents, bpf.LongwireMapPorts,
 }
 
 // ErrLayout is returned when pinned maps were made by another version or with
@@ -155,7 +155,7 @@ func (m *Maps) loadWith(o Options) error {
 			m.Pinning = ebpf.PinByName
 		}
 		switch name {
-		case bpf.LongwireMapSettings, bpf.LongwireMapEndpoints:
+		case bpf.LongwireMapSettings, bpf.LongwireMapEndpoints, bpf.LongwireMapPorts:
 		case bpf.LongwireMapReceiveCopies, bpf.LongwireMapTransmitCopies:
 			m.MaxEntries = copiesFor(o.Capacity)
 		case bpf.LongwireMapVlans:
@@ -238,6 +238,8 @@ func (m *Maps) pinPrograms(dir string) error {
 	p := m.objects.LongwirePrograms
 	for name, prog := range map[string]*ebpf.Program{
 		bpf.LongwireProgEncap: p.Encap, bpf.LongwireProgDecap: p.Decap,
+		bpf.LongwireProgXdpEncap: p.XdpEncap, bpf.LongwireProgXdpDecap: p.XdpDecap,
+		bpf.LongwireProgXdpEncapLarge: p.XdpEncapLarge, bpf.LongwireProgXdpDecapLarge: p.XdpDecapLarge,
 		bpf.LongwireProgSegment: p.Segment, bpf.LongwireProgResolveNextHop: p.ResolveNextHop,
 	} {
 		path := filepath.Join(dir, programPrefix+name)

@@ -58,9 +58,8 @@ type Deps struct {
 	NewSpeaker func(speaker.Config) Speaker
 	// SetPromiscuous is link.SetPromiscuous.
 	SetPromiscuous func(ifindex int, on bool) error
-	// NativeXDP says whether an interface's driver has XDP of its own.
-	NativeXDP func(ifindex int) bool
-	SlowPath  SlowPath // nil = none
+	XDP            dataplane.XDP
+	SlowPath       SlowPath // nil = none
 	// Load reads the configuration file for a reload.
 	Load func() (*config.Config, error)
 	// Ready is called once, when the first pass is done.

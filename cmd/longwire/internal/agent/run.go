@@ -101,7 +101,7 @@ func serve(ctx context.Context, cfg *config.Config, plane *tc.Plane, scrape net.
 	ready := make(chan struct{})
 	a := New(cfg, cfg.State.Runtime, Deps{
 		Plane: plane, Links: links, Resolver: resolver, SetPromiscuous: link.SetPromiscuous, SlowPath: slow,
-		NativeXDP:  func(int) bool { return false },
+		XDP:        plane,
 		NewSpeaker: func(c speaker.Config) Speaker { return speaker.New(c, t.log) },
 		Load:       func() (*config.Config, error) { return config.Load(t.file) },
 		Ready:      func() { close(ready) },
