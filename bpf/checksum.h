@@ -21,7 +21,8 @@ struct sk_buff___longwire {
 	unsigned char *data;
 } __attribute__((preserve_access_index));
 
-extern void *bpf_cast_to_kern_ctx(void *) __attribute__((section(".ksyms")));
+/* Weak: without it the programs load all the same, if they are told so. */
+extern void *bpf_cast_to_kern_ctx(void *) __attribute__((section(".ksyms"), weak));
 
 /* Older kernels sum at most 512 bytes in one call. */
 #define SUM_BLOCK 512

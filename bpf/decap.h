@@ -256,8 +256,9 @@ FORCE_INLINE int decapsulate_as(struct __sk_buff *skb, bool from_stack, int v6, 
 	r = find_receive(id);
 	if (!r)
 		return stray(skb, DROP_UNKNOWN_SESSION, v6, udp);
+	/* At another address or port the number is no session's. */
 	if (!is_ours(d, r, v6, udp))
-		return TC_ACT_UNSPEC;
+		return stray(skb, DROP_UNKNOWN_SESSION, v6, udp);
 	/* A fragment is no packet yet; the stack puts it together. */
 	if (!v6 && !from_stack && LOAD16(d + ETH_HEADER + 6) & bpf_htons(0x3fff))
 		return PASS_COUNTED(r->slot, DROP_FRAGMENT);

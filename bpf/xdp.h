@@ -60,7 +60,7 @@ FORCE_INLINE int xdp_encapsulate_as(struct xdp_md *x, struct frame *f, int v6, i
 
 		if (sum < 0)
 			return XDP_PASS;
-		checksum = finish_udp_checksum(f, sum);
+		checksum = finish_udp_checksum(f, sum, bpf_htons(f->len + f->extra + UDP_HEADER + L2TP_UDP_HEADER));
 	}
 	if (bpf_xdp_adjust_head(x, -(int)header))
 		return XDP_PASS;

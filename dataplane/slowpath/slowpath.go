@@ -20,6 +20,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sys/unix"
+
 	"longwire/dataplane"
 )
 
@@ -112,22 +114,27 @@ func (s *Slowpath) Want(w Wanted) []error {
 		return nil
 	}
 	if err := s.openInjector(); err != nil {
-		return []error{fmt.Errorf("the slow path is off, so fragmented tunnel packets are lost: %w", explain(err))}
+		return []error{fmt.Errorf("the slow path is off, so fragmented tunnel packets are lost: %w", err)}
 	}
 	var errs []error
 	for _, e := range w.Endpoints {
 		if err := s.open(e); err != nil {
-			errs = append(errs, fmt.Errorf("slow path of %s: %w", name(e), explain(err)))
+			errs = append(errs, fmt.Errorf("slow path of %s: %w", name(e), err))
 		}
 	}
 	return errs
 }
 
-func (s *Slowpath) openInjector() (err error) {
-	if s.inject == nil {
-		s.inject, err = openInjector(s.options.Helper)
+func (s *Slowpath) openInjector() error {
+	if s.inject != nil {
+		return nil
 	}
-	return err
+	inject, err := openInjector(s.options.Helper)
+	if err != nil {
+		return explain(err)
+	}
+	s.inject = inject
+	return nil
 }
 
 // open opens the socket of an endpoint unless there is one.
@@ -144,7 +151,7 @@ func (s *Slowpath) open(e dataplane.Endpoint) error {
 	}
 	k, err := openSocket(e, filter)
 	if err != nil {
-		return err
+		return explain(err)
 	}
 	s.sockets[e] = k
 	go s.serve(k, s.inject)
@@ -235,9 +242,11 @@ func name(e dataplane.Endpoint) string {
 // explain adds what to do to the errors that a user can do something about.
 func explain(err error) error {
 	switch {
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("%w (CAP_NET_RAW is needed)", err)
-	case errors.Is(err, errInUse):
+	case errors.Is(err, unix.EACCES):
+		return fmt.Errorf("%w (CAP_NET_BIND_SERVICE is needed)", err)
+	case errors.Is(err, unix.EADDRINUSE):
 		return fmt.Errorf("%w: another program has the port, such as the kernel's own L2TP", err)
 	}
 	return err

@@ -22,9 +22,6 @@ const (
 	controlSize = 128
 )
 
-// errInUse is the error of a port that somebody else has.
-const errInUse = unix.EADDRINUSE
-
 // received is a packet with its new headers.
 type received struct {
 	frame       []byte // valid until the next receive

@@ -34,8 +34,9 @@ type Options struct {
 	Capacity uint32 // sessions; 0 means 16,384
 	Mode     Mode   // "" means ModeAuto
 	Log      *slog.Logger
-	// NoKernelContext: see maps.Options.
-	NoKernelContext bool
+	Safe     pinned.Safe
+	// Adjust: see maps.Options.
+	Adjust func(*ebpf.CollectionSpec) error
 }
 
 // ErrBusy is returned when another process has the pin directory open.
@@ -97,7 +98,7 @@ func Open(o Options) (*Plane, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := pinned.Open(pinned.Options{PinDir: o.PinDir, Capacity: o.Capacity, Log: o.Log, NoKernelContext: o.NoKernelContext})
+	m, err := pinned.Open(pinned.Options{PinDir: o.PinDir, Capacity: o.Capacity, Log: o.Log, Safe: o.Safe, Adjust: o.Adjust})
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -115,7 +116,7 @@ func (p *Plane) chooseBackend(o Options) error {
 	x, c := newTCX(o.PinDir), newClsact()
 	switch o.Mode {
 	case ModeTCX:
-		if err := haveTCX(); err != nil {
+		if err := HaveTCX(); err != nil {
 			return fmt.Errorf("attach mode tcx needs Linux 6.6: %w; choose \"auto\" or \"clsact\"", err)
 		}
 		p.backend, p.other = x, c
@@ -123,7 +124,7 @@ func (p *Plane) chooseBackend(o Options) error {
 		p.backend, p.other = c, x
 	case ModeAuto, "":
 		p.backend, p.other = x, c
-		if err := haveTCX(); err != nil {
+		if err := HaveTCX(); err != nil {
 			o.Log.Info("kernel has no TCX, attaching by clsact", "cause", err)
 			p.backend, p.other = c, x
 		}

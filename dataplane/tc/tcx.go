@@ -19,9 +19,10 @@ func newTCX(pinDir string) *links {
 	})
 }
 
-// haveTCX tries it: a program that lets everything go on its way is attached to
-// the loopback interface for a moment.
-func haveTCX() error {
+// HaveTCX returns why programs cannot be attached by TCX (6.6), or nil. It tries
+// it: a program that lets everything go on its way is attached to the loopback
+// interface for a moment.
+func HaveTCX() error {
 	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type: ebpf.SchedCLS, License: "MIT", AttachType: ebpf.AttachTCXIngress,
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, -1), asm.Return()},

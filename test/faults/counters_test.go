@@ -2,6 +2,7 @@ package faults
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -31,13 +32,16 @@ func (c totals) since(before totals) totals {
 		d := dataplane.Counters{
 			EncapPackets: now.EncapPackets - then.EncapPackets, EncapBytes: now.EncapBytes - then.EncapBytes,
 			DecapPackets: now.DecapPackets - then.DecapPackets, DecapBytes: now.DecapBytes - then.DecapBytes,
+			Fragmented: now.Fragmented - then.Fragmented, Answered: now.Answered - then.Answered,
+			PreviousCookie: now.PreviousCookie - then.PreviousCookie,
+			SequenceGaps:   now.SequenceGaps - then.SequenceGaps, SequenceResets: now.SequenceResets - then.SequenceResets,
 		}
 		for reason, n := range now.Drops {
 			if n != then.Drops[reason] {
 				d.Drops = withDrop(d.Drops, reason, n-then.Drops[reason])
 			}
 		}
-		if d.EncapPackets|d.EncapBytes|d.DecapPackets|d.DecapBytes != 0 || d.Drops != nil {
+		if !reflect.DeepEqual(d, dataplane.Counters{}) {
 			changed[name] = d
 		}
 	}

@@ -58,10 +58,16 @@ var rows = []struct {
 	{"truncated", truncated},
 	{"frames", frames},
 	{"too many tags", tooManyTags},
+	{"unknown sessions dropped", unknownDropped},
+	{"slow path", slowPath},
+	{"sequence numbers", sequences},
+	{"loops", loops},
 	{"own host", ownHost},
 	{"TCP", transfers},
 	{"tagged TCP", taggedTransfers},
 	{"jumbo frames", jumbo},
+	{"too big", tooBig},
+	{"TCP too big", bigTransfers},
 }
 
 func TestDevices(t *testing.T) {

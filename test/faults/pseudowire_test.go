@@ -50,6 +50,15 @@ func (p pseudowire) tunnel(side int) lab.Tunnel {
 		Session: p.session(far), Cookie: p.cookie(far), Sublayer: true}
 }
 
+// endpoint is where packets towards a side arrive.
+func (p pseudowire) endpoint(side int) dataplane.Endpoint {
+	e := dataplane.Endpoint{Address: p.source(side)}
+	if p.udp {
+		e.Port = port
+	}
+	return e
+}
+
 // receive is the session that a side accepts.
 func (p pseudowire) receive(t *testing.T, side, circuit int) dataplane.Receive {
 	return dataplane.Receive{
@@ -63,7 +72,7 @@ func (p pseudowire) receive(t *testing.T, side, circuit int) dataplane.Receive {
 func (p pseudowire) transmit(t *testing.T, side, circuit int) dataplane.Transmit {
 	far := 3 - side
 	tx := dataplane.Transmit{
-		Circuit: circuit, Pseudowire: p.String(), Session: dataplane.SessionID(p.session(far)),
+		Circuit: dataplane.Port(circuit), Pseudowire: p.String(), Session: dataplane.SessionID(p.session(far)),
 		Local: p.source(side), Remote: p.source(far), LocalPort: port, RemotePort: port,
 		Cookie: newCookie(t, p.cookie(far)), Sublayer: dataplane.SublayerDefault, TTL: 64, DontFragment: true,
 	}

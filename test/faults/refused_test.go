@@ -57,9 +57,8 @@ func ipLength(more int) func(lab.Tunnel, []byte) []byte {
 }
 
 var refusals = []refusal{
-	{name: "unknown session", only: overIP, tunnel: func(t *lab.Tunnel) { t.Session += 1000 }, drop: dataplane.DropUnknownSession, nobody: true, passed: true},
-	{name: "unknown session over UDP", only: overUDP, tunnel: func(t *lab.Tunnel) { t.Session += 1000 }, passed: true},
-	{name: "session id 0", header: func(h []byte) { copy(sessionAt(h), []byte{0, 0, 0, 0}) }, passed: true},
+	{name: "unknown session", tunnel: func(t *lab.Tunnel) { t.Session += 1000 }, drop: dataplane.DropUnknownSession, nobody: true, passed: true},
+	{name: "session id 0", header: func(h []byte) { copy(sessionAt(h), []byte{0, 0, 0, 0}) }, drop: dataplane.DropControl, nobody: true, passed: true},
 	{name: "first cookie byte", header: func(h []byte) { cookieAt(h)[0] ^= 0x80 }, drop: dataplane.DropWrongCookie},
 	{name: "last cookie byte", header: func(h []byte) { cookieAt(h)[7] ^= 1 }, drop: dataplane.DropWrongCookie},
 	{name: "cookie absent", tunnel: func(t *lab.Tunnel) { t.Cookie = "" }, drop: dataplane.DropWrongCookie},
@@ -70,9 +69,9 @@ var refusals = []refusal{
 	{name: "source port", only: overUDP, packet: setUint16(lab.Tunnel.TransportAt, func(uint16) uint16 { return 1702 }), drop: dataplane.DropWrongSource},
 	{name: "encapsulation", tunnel: func(t *lab.Tunnel) { t.UDP = !t.UDP }, drop: dataplane.DropWrongEncapsulation},
 	{name: "address family", tunnel: otherFamily, passed: true},
-	{name: "T bit", only: overUDP, header: func(h []byte) { h[0] |= 0x80 }, passed: true},
-	{name: "version 2", only: overUDP, header: func(h []byte) { h[1] = 2 }, passed: true},
-	{name: "version 0", only: overUDP, header: func(h []byte) { h[1] = 0 }, passed: true},
+	{name: "T bit", only: overUDP, header: func(h []byte) { h[0] |= 0x80 }, drop: dataplane.DropControl, nobody: true, passed: true},
+	{name: "version 2", only: overUDP, header: func(h []byte) { h[1] = 2 }, drop: dataplane.DropWrongVersion, nobody: true, passed: true},
+	{name: "version 0", only: overUDP, header: func(h []byte) { h[1] = 0 }, drop: dataplane.DropWrongVersion, nobody: true, passed: true},
 	{name: "V bit", header: func(h []byte) { layerAt(h)[0] |= 0x80 }, drop: dataplane.DropVCCV},
 	{name: "IP length of one byte more", packet: ipLength(1), drop: dataplane.DropMalformed},
 	{name: "IP length of the largest packet", packet: func(t lab.Tunnel, b []byte) []byte { t.SetIPLength(b, 65535); return b }, drop: dataplane.DropMalformed},
@@ -161,7 +160,7 @@ func refused(t *testing.T, w *world) {
 				}
 				others.wants(t, payload)
 				for _, packet := range spoken(back.Frames()) {
-					t.Errorf("PE1 answered: %x", packet)
+					t.Errorf("PE1 answered: %.128x", packet)
 				}
 			})
 		}

@@ -86,11 +86,11 @@ func same(t *testing.T, where string, want, got [][]byte) {
 	t.Helper()
 	for i := range min(len(got), len(want)) {
 		if err := lab.SameFrame(want[i], got[i]); err != nil {
-			t.Errorf("%s, frame %d of %d: %v\nsent     %x\nreceived %x", where, i+1, len(want), err, want[i], got[i])
+			t.Errorf("%s, frame %d of %d: %v\nsent     %.64x\nreceived %.64x", where, i+1, len(want), err, want[i], got[i])
 		}
 	}
 	for _, extra := range got[min(len(got), len(want)):] {
-		t.Errorf("%s received a frame that is not for it: %x", where, extra)
+		t.Errorf("%s received a frame that is not for it, %d bytes: %.64x", where, len(extra), extra)
 	}
 }
 

@@ -123,10 +123,8 @@ func (x exchange) move(t *testing.T, w *world, p pseudowire) {
 		for _, host := range []func(side, port int) netip.Addr{lab.Host4, lab.Host6} {
 			moved += uint64(x.size)
 			for side := 1; side <= 2; side++ {
-				if leased {
-					w.lease(t, 1, p)
-					w.lease(t, 2, p)
-				}
+				w.lease(t, leased, 1, p)
+				w.lease(t, leased, 2, p)
 				from, _ := w.Side(side)
 				far, _ := w.Side(3 - side)
 				to := host(3-side, p.number)

@@ -132,7 +132,7 @@ func newAddressLeased(t *testing.T, w *world) {
 	seen := w.watch(t)
 	begin := time.Now()
 	for _, p := range pseudowires {
-		w.lease(t, 1, p)
+		w.lease(t, true, 1, p)
 		w.cross(t, seen, 1, p, [][]byte{innerFrame(4600+p.number, 300)})
 	}
 	w.otherMAC()

@@ -52,6 +52,7 @@ func newWorld(t *testing.T, d device, o lab.Options) *world {
 			e.program(t, p, side)
 			w.ports[side-1] = append(w.ports[side-1], ce.Port(lab.HostPort(p.number)))
 		}
+		e.admit(t, side, false)
 		uplinks := []string{lab.Uplink}
 		if o.SecondUplink && side == 1 {
 			uplinks = append(uplinks, lab.Uplink2)
@@ -95,6 +96,19 @@ func (e *end) program(t *testing.T, p pseudowire, side int) {
 	}
 }
 
+// admit makes packets of unknown sessions be counted, and dropped or left to the
+// stack.
+func (e *end) admit(t *testing.T, side int, drop bool) {
+	t.Helper()
+	admission := dataplane.Admission{DropUnknown: drop}
+	for _, p := range pseudowires {
+		admission.Endpoints = append(admission.Endpoints, p.endpoint(side))
+	}
+	if err := e.SetAdmission(admission); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // serve attaches the programs to every circuit and to the uplinks.
 func (e *end) serve(t *testing.T, uplinks ...string) {
 	t.Helper()
@@ -128,14 +142,21 @@ func (w *world) inject(t *testing.T, packet []byte) {
 }
 
 // lease makes the router the next hop of a side's packets, for as long as a
-// lease runs.
-func (w *world) lease(t *testing.T, side int, p pseudowire) {
+// lease runs; or it ends the lease that there is.
+func (w *world) lease(t *testing.T, leased bool, side int, p pseudowire) {
 	t.Helper()
 	e := w.ends[side-1]
+	flow := dataplane.Flow{Local: p.source(side), Remote: p.source(3 - side)}
+	if !leased {
+		if err := e.Revoke(flow); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
 	nh := dataplane.NextHop{IfIndex: e.pe.Index(lab.Uplink), MTU: w.mtu}
 	copy(nh.Source[:], e.pe.MAC(lab.Uplink))
 	copy(nh.Destination[:], w.P.MAC(e.pe.Role))
-	if err := e.Lease(dataplane.Flow{Local: p.source(side), Remote: p.source(3 - side)}, nh); err != nil {
+	if err := e.Lease(flow, nh); err != nil {
 		t.Fatal(err)
 	}
 }

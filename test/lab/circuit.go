@@ -82,13 +82,15 @@ func (t *Topology) AddCircuit(side, i int) {
 }
 
 // BridgePort makes a device a port of a bridge, which is made, up, unless it is
-// there. The bridge runs no spanning tree and says nothing of its own accord.
+// there. The bridge runs no spanning tree and no multicast snooping, so that it
+// says nothing of its own accord.
 func (n *Namespace) BridgePort(bridge, port string, mtu int) {
 	n.lab.tb.Helper()
 	if _, err := n.handle.LinkByName(bridge); err != nil {
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name, attrs.MTU = bridge, mtu
-		n.check(n.handle.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}), "add bridge "+bridge)
+		snooping := false
+		n.check(n.handle.LinkAdd(&netlink.Bridge{LinkAttrs: attrs, MulticastSnooping: &snooping}), "add bridge "+bridge)
 		n.Sysctl("net/ipv6/conf/"+bridge+"/disable_ipv6", "1")
 		n.Up(bridge)
 	}

@@ -74,7 +74,8 @@ func TestCircuitsOffloads(t *testing.T) {
 	t.Parallel()
 	eachCircuit(t, func(t *testing.T, topo *Topology, o Options) {
 		hostOf(topo, o.CircuitKind)
-		capture := topo.PE1.Capture(Circuit(0), "tcp")
+		// Enough of a frame to tell that it is too long for one of the wire.
+		capture := topo.PE1.Capture(Circuit(0), "tcp", "-s", "2048")
 		for _, way := range [][2]*Namespace{{topo.CE1, topo.PE1.Namespace}, {topo.PE1.Namespace, topo.CE1}} {
 			to := Host4(9, 0)
 			if way[1] == topo.CE1 {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"longwire/cmd/longwire/internal/api"
 	"longwire/cmd/longwire/internal/config"
 	"longwire/cmd/longwire/internal/plan"
 	"longwire/dataplane"
@@ -67,6 +68,8 @@ type Deps struct {
 	Version string
 	File    string // the configuration file, to be shown
 	PID     int
+	// SelfTest is the outcome of the self-test, to be shown.
+	SelfTest []api.Check
 }
 
 // The rhythm of the loop.

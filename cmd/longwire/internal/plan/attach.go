@@ -77,18 +77,24 @@ func (r *resolution) underlays() []string {
 
 // express decides which of the interfaces with programs carry that of XDP too.
 func (r *resolution) express() {
-	programs := slices.Concat(r.plan.Attach.Circuits, r.plan.Attach.Underlays)
+	programs := map[int]bool{}
+	for _, ifindex := range slices.Concat(r.plan.Attach.Circuits, r.plan.Attach.Underlays) {
+		programs[ifindex] = true
+	}
 	wanted := r.in.Config.Dataplane.XDP
-	for name, link := range r.in.Links {
-		named := !wanted.Auto && slices.Contains(wanted.Interfaces, name)
-		if slices.Contains(programs, link.Index) && (named || wanted.Auto && link.XDP) {
-			r.plan.Attach.XDP = append(r.plan.Attach.XDP, link.Index)
+	if wanted.Auto {
+		for _, link := range r.in.Links {
+			if link.XDP && programs[link.Index] {
+				r.plan.Attach.XDP = append(r.plan.Attach.XDP, link.Index)
+			}
 		}
+	}
+	for _, name := range wanted.Interfaces {
+		if link, exists := r.in.Links[name]; exists && programs[link.Index] {
+			r.plan.Attach.XDP = append(r.plan.Attach.XDP, link.Index)
+			continue
+		}
+		r.plan.Problems = append(r.plan.Problems, fmt.Sprintf("dataplane.xdp: %s is neither a circuit nor an underlay interface", name))
 	}
 	slices.Sort(r.plan.Attach.XDP)
-	for _, name := range wanted.Interfaces {
-		if link, exists := r.in.Links[name]; !exists || !slices.Contains(programs, link.Index) {
-			r.plan.Problems = append(r.plan.Problems, fmt.Sprintf("dataplane.xdp: %s is neither a circuit nor an underlay interface", name))
-		}
-	}
 }

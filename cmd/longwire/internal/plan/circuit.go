@@ -1,48 +1,48 @@
 package plan
 
 import (
+	"iter"
+
 	"longwire/cmd/longwire/internal/config"
 	"longwire/dataplane"
 )
 
-// claim is a circuit that a pseudowire has.
-type claim struct {
-	vlans dataplane.VLANs
-	owner string
+// selection is one thing that a circuit can say about the tags of a port's
+// frames: outer and inner VLAN id, the outer one alone with inner 0, or nothing.
+type selection struct {
+	ifindex      int
+	outer, inner uint16
+	all          bool // nothing: the whole port
+}
+
+// selections yields what a circuit says, once for each of its VLAN ids.
+func selections(c dataplane.Circuit) iter.Seq[selection] {
+	return func(yield func(selection) bool) {
+		if c.VLANs == (dataplane.VLANs{}) {
+			yield(selection{ifindex: c.IfIndex, all: true})
+			return
+		}
+		for id := range c.VLANs.Outer.All() {
+			if !yield(selection{ifindex: c.IfIndex, outer: id, inner: c.VLANs.Inner}) {
+				return
+			}
+		}
+	}
 }
 
 // claim takes a circuit for a pseudowire, or returns who has it already. Of the
-// circuits of a port, those that say as much about a frame's tags must not
-// overlap; where one says more than another, the one that says most has the
-// frame.
-func (r *resolution) claim(circuit dataplane.Circuit, owner string) (other string, taken bool) {
-	for _, c := range r.claims[circuit.IfIndex] {
-		if overlap(c.vlans, circuit.VLANs) {
-			return c.owner, true
+// circuits of a port no two may say the same about a frame; where one says more
+// than another, the one that says most has the frame.
+func (r *resolution) claim(circuit dataplane.Circuit, pseudowire string) (owner string, taken bool) {
+	for s := range selections(circuit) {
+		if owner, taken = r.owners[s]; taken {
+			return owner, true
 		}
 	}
-	r.claims[circuit.IfIndex] = append(r.claims[circuit.IfIndex], claim{circuit.VLANs, owner})
+	for s := range selections(circuit) {
+		r.owners[s] = pseudowire
+	}
 	return "", false
-}
-
-// overlap says whether a frame would belong to two circuits of one port alike.
-func overlap(a, b dataplane.VLANs) bool {
-	if a == b {
-		return true
-	}
-	if a.Inner != b.Inner {
-		return false
-	}
-	ids := map[uint16]bool{}
-	for id := range a.Outer.All() {
-		ids[id] = true
-	}
-	for id := range b.Outer.All() {
-		if ids[id] {
-			return true
-		}
-	}
-	return false
 }
 
 // circuitOf is the circuit of a pseudowire on its interface.
@@ -60,14 +60,17 @@ func closed(pw config.Pseudowire, circuit dataplane.Circuit) dataplane.Transmit 
 // pseudowire has the port, what no circuit takes stays the host's.
 func (r *resolution) share() {
 	transmits := r.plan.State.Transmit
-	for ifindex, claims := range r.claims {
+	shared := map[int]bool{}
+	for circuit := range transmits {
+		if circuit.VLANs != (dataplane.VLANs{}) {
+			shared[circuit.IfIndex] = true
+		}
+	}
+	for ifindex := range shared {
 		whole := dataplane.Port(ifindex)
 		port, owned := transmits[whole]
-		switch {
-		case !owned:
+		if !owned {
 			port = dataplane.Transmit{Circuit: whole, ToHost: true}
-		case len(claims) == 1:
-			continue
 		}
 		port.Shared = true
 		transmits[whole] = port

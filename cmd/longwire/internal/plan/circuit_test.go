@@ -51,9 +51,14 @@ func TestOverlap(t *testing.T) {
 		{vlans{Outer: "200", Inner: 100}, vlans{Outer: "201", Inner: 100}, false},
 	}
 	for _, tt := range tests {
-		if overlap(tt.a, tt.b) != tt.want || overlap(tt.b, tt.a) != tt.want {
-			t.Errorf("overlap of %q and %q is not %v", tt.a, tt.b, tt.want)
+		for _, pair := range [][]vlans{{tt.a, tt.b}, {tt.b, tt.a}} {
+			if got := resolveAll(staticPWs(pair...)).Statuses[1]; (got.Reason == ReasonConflict) != tt.want {
+				t.Errorf("%q beside %q is %s", pair[1], pair[0], got.State)
+			}
 		}
+	}
+	if s := resolveAll(staticPWs(vlans{Outer: "9"}, vlans{Outer: "5"}, vlans{Outer: "1-9"})).Statuses[2]; s.Detail != "the circuit belongs to b" {
+		t.Errorf("two others are overlapped: %+v", s)
 	}
 }
 

@@ -36,7 +36,7 @@ type resolution struct {
 	kept    map[string]dataplane.Transmit // what the kernel sends, by pseudowire
 	ports   map[int]bool                  // interfaces that have circuits
 	clamped map[clampKey]uint16
-	claims  map[int][]claim // circuits that are taken, by interface
+	owners  map[selection]string // of circuits
 	wanted  map[dataplane.Flow]bool
 }
 
@@ -53,7 +53,7 @@ func newResolution(in Input) *resolution {
 		kept:    map[string]dataplane.Transmit{},
 		ports:   map[int]bool{},
 		clamped: clamped(in.Actual),
-		claims:  map[int][]claim{},
+		owners:  map[selection]string{},
 		wanted:  map[dataplane.Flow]bool{},
 	}
 	for _, route := range in.Routes {
