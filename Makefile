@@ -12,9 +12,10 @@ KEEP ?=
 # With CI=true a test that is skipped fails the run.
 CI ?=
 FAIL_ON_SKIP := $(if $(CI),-fail-on-skip)
-# Tests with networks of their own run after the others, because they measure time.
-NETWORK_TESTS := ./test/scenario
-UNIT_TESTS = $$($(GO) list ./... | grep -v '/test/scenario$$')
+# Tests with networks of their own run after the others and one package at a time,
+# because they measure time.
+NETWORK_TESTS := ./test/scenario ./test/faults
+UNIT_TESTS = $$($(GO) list ./... | grep -vE '/test/(scenario|faults)$$')
 # GoBGP v3.37.0 has races of its own, so what runs its server is left out.
 RACE_TESTS := ./cmd/... ./evpn ./evpn/wire ./dataplane/... ./test/lab
 
@@ -23,7 +24,7 @@ help: ## Show this list.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## Build bin/longwire. Needs Go alone.
+build: ## Build bin/longwire and bin/map_session. Needs Go alone.
 	$(GO) build -trimpath -o bin/ ./cmd/...
 
 .PHONY: demo
@@ -36,7 +37,7 @@ demo: build ## Show two sites joined across a routed network, in under a minute 
 check: ## Run every test: unit, golden bytes, fuzz seeds, packet tables, end to end (root).
 	./test/deps.sh check
 	$(GO) vet ./...
-	$(GO) run ./test/tools/gotest $(FAIL_ON_SKIP) -- -count=1 $(UNIT_TESTS) -- -count=1 -timeout 20m $(NETWORK_TESTS)
+	$(GO) run ./test/tools/gotest $(FAIL_ON_SKIP) -- -count=1 $(UNIT_TESTS) -- -count=1 -p 1 -timeout 20m $(NETWORK_TESTS)
 
 .PHONY: race
 race: ## Run the tests of our own code again under the race detector.

@@ -177,7 +177,7 @@ FORCE_INLINE bool restore_tags(struct __sk_buff *skb, const struct tags *t)
  * this host has no address that the customer knows. Returns the verdict. */
 VERIFIED_ALONE int answer_too_big(struct __sk_buff *skb, const struct tags *t, __u32 mtu, __u32 circuit, __u32 slot)
 {
-	struct session_counters *c;
+	struct session_events *e;
 	bool v6;
 
 	if (!t || pull(skb, ETH_HEADER + IPV6_HEADER + ICMP_HEADER))
@@ -192,9 +192,9 @@ VERIFIED_ALONE int answer_too_big(struct __sk_buff *skb, const struct tags *t, _
 		return TC_ACT_SHOT;
 	if (!(v6 ? answer_ipv6(skb, mtu) : answer_ipv4(skb, mtu)) || !restore_tags(skb, t))
 		return TC_ACT_SHOT;
-	c = counters_of(slot);
-	if (c)
-		c->answered++;
+	e = events_of(slot);
+	if (e)
+		e->answered++;
 	skb->mark = 0;
 	return bpf_redirect(circuit, 0);
 }

@@ -21,72 +21,110 @@ struct sk_buff___longwire {
 	unsigned char *data;
 } __attribute__((preserve_access_index));
 
-extern void *bpf_cast_to_kern_ctx(void *) __attribute__((section(".ksyms")));
+/* Weak: without it the programs load all the same, if they are told so. */
+extern void *bpf_cast_to_kern_ctx(void *) __attribute__((section(".ksyms"), weak));
 
 /* Older kernels sum at most 512 bytes in one call. */
 #define SUM_BLOCK 512
 #define SUM_BLOCKS (FRAME_MAX / SUM_BLOCK)
 
-#define SUM_STEP(n)                                                            \
-	if (len & (n)) {                                                       \
-		__u64 at = from + (len & ~((n) * 2 - 1));                      \
-		OPAQUE(at);                                                    \
-		at &= FRAME_MAX;                                               \
-		void *p = DATA(skb) + at;                                      \
-		if (p + (n) > DATA_END(skb))                                   \
+/* A call costs more than these many bytes summed in place. */
+#define SUM_LINE 64
+
+/* Sums n lines in one call. The length must be a constant, so each has a case of
+ * its own. */
+#define SUM_LINES(n)                                                           \
+	case n:                                                                \
+		if (p + (n) * SUM_LINE > end)                                  \
 			return -1;                                             \
-		s = (__u32)bpf_csum_diff(0, 0, p, (n), s);                     \
+		s = (__u32)bpf_csum_diff(0, 0, p, (n) * SUM_LINE, s);          \
+		break;
+
+/* Sums n bytes in place when that bit is set in the length that is left. */
+#define SUM_WORDS(n)                                                           \
+	if (rest & (n)) {                                                      \
+		if (p + (n) > end)                                             \
+			return -1;                                             \
+		_Pragma("unroll") for (i = 0; i < (n); i += 4)                 \
+			t += LOAD32(p + i);                                    \
+		p += (n);                                                      \
 	}
 
-/* Adds the len bytes that start at offset from, both from zero to FRAME_MAX, to
- * the sum s and returns it, or -1 when they are not there. */
-VERIFIED_ALONE long sum_bytes(struct __sk_buff *skb, __u32 from, __u32 len, __u32 s)
+/* Adds len bytes of the packet between data and end to the sum s and returns it,
+ * or -1 when they are not there. They start at offset from; both are from zero to
+ * FRAME_MAX. Blocks and lines are summed by the kernel, the rest and short frames
+ * in place. */
+FORCE_INLINE long sum_span(void *data, void *end, __u32 from, __u32 len, __u32 s)
 {
-	__u32 i;
+	__u32 lines = len % SUM_BLOCK / SUM_LINE, rest = len % SUM_LINE, i;
+	__u64 at, t;
+	void *p;
 
 	if (from > 64 || len > FRAME_MAX - 64)
 		return -1;
-	if (pull(skb, from + len))
-		return -1;
 	for (i = 0; i < SUM_BLOCKS; i++) {
-		__u64 at = from + i * SUM_BLOCK;
-
+		at = from + i * SUM_BLOCK;
 		if ((i + 1) * SUM_BLOCK > len)
 			break;
 		OPAQUE(at);
 		at &= FRAME_MAX;
-		void *p = DATA(skb) + at;
-		if (p + SUM_BLOCK > DATA_END(skb))
+		p = data + at;
+		if (p + SUM_BLOCK > end)
 			return -1;
 		s = (__u32)bpf_csum_diff(0, 0, p, SUM_BLOCK, s);
 	}
-	SUM_STEP(256)
-	SUM_STEP(128)
-	SUM_STEP(64)
-	SUM_STEP(32)
-	SUM_STEP(16)
-	SUM_STEP(8)
-	SUM_STEP(4)
-	if (len & 3) {
-		__u64 at = from + (len & ~3U), t = s;
-
-		OPAQUE(at);
-		at &= FRAME_MAX;
-		void *p = DATA(skb) + at, *end = DATA_END(skb);
-		if (len & 2) {
-			if (p + 2 > end)
-				return -1;
-			t += LOAD16(p);
-			p += 2;
-		}
-		if (len & 1) {
-			if (p + 1 > end)
-				return -1;
-			t += *(__u8 *)p;
-		}
-		s = (t & 0xffffffff) + (t >> 32);
+	at = from + i * SUM_BLOCK;
+	OPAQUE(at);
+	at &= FRAME_MAX;
+	p = data + at;
+	switch (lines) {
+	case 1:
+		rest += SUM_LINE;
+		break;
+	SUM_LINES(2)
+	SUM_LINES(3)
+	SUM_LINES(4)
+	SUM_LINES(5)
+	SUM_LINES(6)
+	SUM_LINES(7)
 	}
-	return s;
+	at = from + len - rest;
+	OPAQUE(at);
+	at &= FRAME_MAX;
+	p = data + at;
+	t = s;
+	SUM_WORDS(64)
+	SUM_WORDS(32)
+	SUM_WORDS(16)
+	SUM_WORDS(8)
+	SUM_WORDS(4)
+	if (rest & 2) {
+		if (p + 2 > end)
+			return -1;
+		t += LOAD16(p);
+		p += 2;
+	}
+	if (rest & 1) {
+		if (p + 1 > end)
+			return -1;
+		t += *(__u8 *)p;
+	}
+	t = (t & 0xffffffff) + (t >> 32);
+	return (t & 0xffffffff) + (t >> 32);
+}
+
+/* sum_span of an skb, whose bytes need not be in reach yet. */
+VERIFIED_ALONE long sum_bytes(struct __sk_buff *skb, __u32 from, __u32 len, __u32 s)
+{
+	if (len > FRAME_MAX || pull(skb, from + len))
+		return -1;
+	return sum_span(DATA(skb), DATA_END(skb), from, len, s);
+}
+
+/* sum_span of what a network card has received. */
+VERIFIED_ALONE long xdp_sum_bytes(struct xdp_md *x, __u32 from, __u32 len, __u32 s)
+{
+	return sum_span(DATA(x), DATA_END(x), from, len, s);
 }
 
 /* skb->ip_summed, or CHECKSUM_NONE where it cannot be read. */

@@ -5,6 +5,7 @@
 
 #include "checksum.h"
 #include "deliver.h"
+#include "find.h"
 #include "packet.h"
 
 /* Whether the outer addresses are those of the session: to us, from the far
@@ -74,15 +75,15 @@ FORCE_INLINE bool is_cookie(void *p, __u64 cookie, __u32 len)
 /* Accepts the present cookie, and while it is being changed the previous one. */
 FORCE_INLINE bool cookie_ok(void *p, const struct receive *r)
 {
-	struct session_counters *c;
+	struct session_events *e;
 
 	if (is_cookie(p, r->cookie, r->cookie_len))
 		return true;
 	if (!(r->flags & RECEIVE_PREVIOUS) || !is_cookie(p, r->previous, r->cookie_len))
 		return false;
-	c = counters_of(r->slot);
-	if (c)
-		c->previous_cookie++;
+	e = events_of(r->slot);
+	if (e)
+		e->previous_cookie++;
 	return true;
 }
 
@@ -112,17 +113,15 @@ FORCE_INLINE enum drop_reason refuse(void *d, const struct receive *r, int v6, i
 	return 0;
 }
 
-/* Where the packet ends by its own lengths, which may not lie; 0 when they do.
- * Those of a super-frame are the business of whoever cuts it. */
-FORCE_INLINE __u32 packet_end(struct __sk_buff *skb, void *d, int v6, int udp)
+/* Where the packet of len bytes ends by its own lengths, which may not lie; 0
+ * when they do. */
+FORCE_INLINE __u32 stated_end(void *d, __u32 len, int v6, int udp)
 {
 	const __u32 l4 = ETH_HEADER + (v6 ? IPV6_HEADER : IPV4_HEADER);
 	__u32 end = v6 ? l4 + bpf_ntohs(LOAD16(d + ETH_HEADER + 4))
 		       : ETH_HEADER + bpf_ntohs(LOAD16(d + ETH_HEADER + 2));
 
-	if (skb->gso_size)
-		return skb->len;
-	if (end > skb->len)
+	if (end > len)
 		return 0;
 	if (udp) {
 		__u32 udp_len = bpf_ntohs(LOAD16(d + l4 + 4));
@@ -182,7 +181,8 @@ FORCE_INLINE int unwrap(struct __sk_buff *skb, void *d, const struct receive *r,
 {
 	const __u32 l4 = ETH_HEADER + (v6 ? IPV6_HEADER : IPV4_HEADER), base = base_len(v6, udp);
 	__u32 header = base + ((r->cookie_len + r->sublayer_len) & EXTRA_MAX);
-	__u32 end = packet_end(skb, d, v6, udp), ecn = outer_ecn(d, v6);
+	/* The lengths of a super-frame are the business of whoever cuts it. */
+	__u32 end = skb->gso_size ? skb->len : stated_end(d, skb->len, v6, udp), ecn = outer_ecn(d, v6);
 	enum drop_reason why;
 
 	if (header + ETH_HEADER > end)
@@ -236,7 +236,7 @@ FORCE_INLINE int decapsulate_as(struct __sk_buff *skb, bool from_stack, int v6, 
 {
 	const __u32 l4 = ETH_HEADER + (v6 ? IPV6_HEADER : IPV4_HEADER), base = base_len(v6, udp);
 	enum drop_reason why;
-	struct receive *r;
+	const struct receive *r;
 	__u32 id;
 
 	if (pull(skb, base))
@@ -253,7 +253,7 @@ FORCE_INLINE int decapsulate_as(struct __sk_buff *skb, bool from_stack, int v6, 
 	 * no session over UDP. */
 	if (!id)
 		return stray(skb, DROP_CONTROL_MESSAGE, v6, udp);
-	r = bpf_map_lookup_elem(&receives, &id);
+	r = find_receive(id);
 	if (!r)
 		return stray(skb, DROP_UNKNOWN_SESSION, v6, udp);
 	/* At another address or port the number is no session's. */

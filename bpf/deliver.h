@@ -27,12 +27,12 @@ const volatile bool decap_flags = true;
 VERIFIED_ALONE __u32 check_sequence(__u32 slot, __u32 word)
 {
 	struct sequence *s = bpf_map_lookup_elem(&sequences, &slot);
-	struct session_counters *c = counters_of(slot);
+	struct session_events *e = events_of(slot);
 	__u32 number = word & SEQUENCE_MASK, next = (number + 1) & SEQUENCE_MASK, ahead;
 	enum drop_reason why = 0;
 	__u32 gap = 0, reset = 0;
 
-	if (!s || !c || !(word & SUBLAYER_SEQUENCE << 24))
+	if (!s || !e || !(word & SUBLAYER_SEQUENCE << 24))
 		return 0;
 	bpf_spin_lock(&s->lock);
 	/* expected is one more than the number, so that 0 is none yet. */
@@ -53,8 +53,8 @@ VERIFIED_ALONE __u32 check_sequence(__u32 slot, __u32 word)
 		}
 	}
 	bpf_spin_unlock(&s->lock);
-	c->sequence_gaps += gap;
-	c->sequence_resets += reset;
+	e->sequence_gaps += gap;
+	e->sequence_resets += reset;
 	return why;
 }
 

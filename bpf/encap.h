@@ -7,49 +7,10 @@
 #include "checksum.h"
 #include "circuit.h"
 #include "clamp.h"
+#include "find.h"
 #include "frame.h"
 #include "packet.h"
-
-/* Takes the next hop if its lease still runs. expires is read last: see
- * struct next_hop. */
-FORCE_INLINE void take_next_hop(struct frame *f)
-{
-	__u32 index = f->to->next_hop;
-	const struct next_hop *nh = bpf_map_lookup_elem(&next_hops, &index);
-
-	f->out_ifindex = 0;
-	f->mtu = 0xffff;
-	f->mac_first = 0;
-	f->mac_last = 0;
-	if (!nh)
-		return;
-	__u64 mac_first = *(volatile __u64 *)&nh->mac_first;
-	__u32 mac_last = *(volatile __u32 *)&nh->mac_last;
-	__u32 ifindex = *(volatile __u32 *)&nh->ifindex;
-	__u32 mtu = *(volatile __u32 *)&nh->mtu;
-	if (*(volatile __u64 *)&nh->expires <= bpf_jiffies64())
-		return;
-	f->out_ifindex = ifindex;
-	f->mtu = mtu;
-	f->mac_first = mac_first;
-	f->mac_last = mac_last;
-}
-
-/* Hands the finished packet to its next hop, or to the kernel's routing by way
- * of the helper pair, with the slot in the mark so that a drop there can be
- * counted on the right pseudowire. */
-FORCE_INLINE int send(struct __sk_buff *skb, const struct frame *f)
-{
-	if (f->out_ifindex) {
-		skb->mark = 0;
-		return bpf_redirect(f->out_ifindex, 0);
-	}
-	const struct settings *s = get_settings();
-	if (!s || !s->to_resolve)
-		return DROP(f->to->slot, DROP_NO_HELPER);
-	skb->mark = f->to->slot | (f->to->flags & TRANSMIT_KEEP_WHOLE ? MARK_KEEP_WHOLE : 0);
-	return bpf_redirect(s->to_resolve, 0);
-}
+#include "super.h"
 
 /* Writes the frame's addresses and the tags that cross at offset at. */
 VERIFIED_ALONE bool write_tags(struct __sk_buff *skb, __u32 header, __u64 mac0, __u32 mac1, const struct tags *t)
@@ -117,87 +78,6 @@ FORCE_INLINE int emit(struct __sk_buff *skb, struct frame *f, const struct tags 
 	return send(skb, f);
 }
 
-/* Length of the headers of a TCP segment, Ethernet included; 0 when the frame
- * is no plain TCP over IPv4 or IPv6. */
-FORCE_INLINE __u32 tcp_header_len(struct __sk_buff *skb)
-{
-	__u64 at;
-
-	if (pull(skb, ETH_HEADER + IPV6_HEADER + 20))
-		return 0;
-	void *d = DATA(skb), *end = DATA_END(skb);
-	if (d + ETH_HEADER + IPV6_HEADER > end)
-		return 0;
-	if (LOAD16(d + 12) == bpf_htons(ETHERTYPE_IPV4)) {
-		if (*(__u8 *)(d + ETH_HEADER + 9) != PROTO_TCP)
-			return 0;
-		at = ETH_HEADER + (*(__u8 *)(d + ETH_HEADER) & 15) * 4;
-	} else if (LOAD16(d + 12) == bpf_htons(ETHERTYPE_IPV6)) {
-		if (*(__u8 *)(d + ETH_HEADER + 6) != PROTO_TCP)
-			return 0;
-		at = ETH_HEADER + IPV6_HEADER;
-	} else {
-		return 0;
-	}
-	at &= 0x7f;
-	OPAQUE(at);
-	if (d + at + 20 > end)
-		return 0;
-	return at + (*(__u8 *)(d + at + 12) >> 4) * 4;
-}
-
-/* Sends a frame through the helper pair, which has no segmentation offload: the
- * kernel cuts a super-frame, and each piece is encapsulated behind it. */
-FORCE_INLINE int segment_first(struct __sk_buff *skb, const struct frame *f)
-{
-	const struct settings *s = get_settings();
-
-	if (!s || !s->to_segment)
-		return DROP(f->to->slot, DROP_NO_HELPER);
-	skb->mark = f->key;
-	return bpf_redirect(s->to_segment, 0);
-}
-
-/* Encapsulates a TCP super-frame over IPv4 and UDP whole: the kernel knows how
- * to cut that, in software or in a device, and puts each length right. */
-FORCE_INLINE int emit_super_frame(struct __sk_buff *skb, struct frame *f, __u32 headers)
-{
-	__u32 header = base_len(0, 1) + (f->extra & EXTRA_MAX);
-	__u32 size = skb->gso_size, len = skb->len;
-	__u64 at = header, mac0;
-	__u32 mac1;
-	__u16 type;
-
-	/* Pieces that are too big meet the same policy as other frames. */
-	if (headers + size + header - ETH_HEADER > f->mtu)
-		return segment_first(skb, f);
-	void *d = DATA(skb);
-	if (d + ETH_HEADER > DATA_END(skb))
-		return DROP(f->to->slot, DROP_NO_MEMORY);
-	mac0 = LOAD64(d);
-	mac1 = LOAD32(d + 8);
-	type = LOAD16(d + 12);
-	/* Refused for a frame that is already a tunnel's: that one is cut first. */
-	if (bpf_skb_adjust_room(skb, header, BPF_ADJ_ROOM_MAC,
-				BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET |
-				BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
-				BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HEADER)))
-		return segment_first(skb, f);
-	d = DATA(skb);
-	at &= 0x7f;
-	OPAQUE(at);
-	void *p = d + at;
-	if (d + base_len(0, 1) + EXTRA_MAX > DATA_END(skb) || p + ETH_HEADER > DATA_END(skb))
-		return DROP(f->to->slot, DROP_NO_MEMORY);
-	write_header(d, f, len, 0, 0, 1);
-	STORE64(p, mac0);
-	STORE32(p + 8, mac1);
-	STORE16(p + 12, type);
-	__u32 packets = (len - headers + size - 1) / (size ? size : 1);
-	count_encap(f->to->slot, packets, len + (packets - 1) * headers);
-	return send(skb, f);
-}
-
 /* A frame that does not fit the way to the far end: it is dropped and its sender
  * told, or the kernel's routing gets it, behind which it is fragmented. Returns
  * whether it is dropped. */
@@ -218,23 +98,21 @@ FORCE_INLINE bool refuse_too_big(struct __sk_buff *skb, struct frame *f, const s
 /* Encapsulates for one carrier, whose header lengths the compiler then knows. */
 FORCE_INLINE int encapsulate_as(struct __sk_buff *skb, struct frame *f, bool helped, int v6, int udp)
 {
-	__u32 header = base_len(v6, udp) + (f->extra & EXTRA_MAX), headers;
+	__u32 header = base_len(v6, udp) + (f->extra & EXTRA_MAX);
 	struct tags found = {}, *tags = 0;
 	int verdict;
 
 	if (!kernel_context && !helped && ((v6 && udp) || f->to->flags & TRANSMIT_ANSWER))
 		return segment_first(skb, f);
 	if (skb->gso_size) {
+		/* The pair has not cut it, and would not the next time. */
+		if (helped)
+			return DROP(f->to->slot, DROP_NO_HELPER);
 		/* A sequence number is for one frame. */
-		if (v6 || !udp || !whole_super_frames || skb->vlan_present ||
+		if (!udp || !whole_super_frames || skb->vlan_present ||
 		    f->to->flags & (TRANSMIT_SEQUENCED | TRANSMIT_TAGS))
 			return segment_first(skb, f);
-		headers = tcp_header_len(skb);
-		if (!headers)
-			return segment_first(skb, f);
-		if (f->to->flags & TRANSMIT_COPY)
-			f->tos = copied_tos(skb, f->to, v6);
-		return emit_super_frame(skb, f, headers);
+		return emit_super_frame(skb, f, v6);
 	}
 	if (skb->vlan_present || f->to->flags & TRANSMIT_TAGS) {
 		enum drop_reason why = take_tags(skb, &found, f->to->pop_tags, f->to->push_tag);
@@ -302,14 +180,14 @@ FORCE_INLINE int encapsulate(struct __sk_buff *skb)
 {
 	struct frame f = { .key = skb->ifindex };
 
-	f.to = bpf_map_lookup_elem(&transmits, &f.key);
+	f.to = find_transmit(f.key);
 	/* The port belongs to its pseudowires: without a far end its frames must
 	 * not reach this host's own stack either. */
 	if (!f.to)
 		return DROP(0, DROP_NO_SESSION);
 	if (f.to->flags & TRANSMIT_SHARED) {
 		f.key = vlan_circuit(skb, f.key);
-		f.to = bpf_map_lookup_elem(&transmits, &f.key);
+		f.to = find_transmit(f.key);
 		if (!f.to)
 			return DROP(0, DROP_NO_SESSION);
 		if (f.to->flags & TRANSMIT_TO_HOST)
@@ -324,7 +202,7 @@ FORCE_INLINE int encapsulate_piece(struct __sk_buff *skb)
 {
 	struct frame f = { .key = skb->mark };
 
-	f.to = bpf_map_lookup_elem(&transmits, &f.key);
+	f.to = find_transmit(f.key);
 	if (!f.to)
 		return DROP(0, DROP_NO_SESSION);
 	return encapsulate_for(skb, &f, true);

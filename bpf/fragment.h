@@ -31,7 +31,7 @@ FORCE_INLINE int split(struct __sk_buff *skb, bool v6, __u32 mtu)
 	const struct settings *s = get_settings();
 	__u32 mark = skb->mark, slot = mark & MARK_SLOT, header = ip_header_len(v6);
 	__u32 payload = skb->len - ETH_HEADER - header, room = header + (v6 ? FRAGMENT_HEADER : 0), chunk, n, i;
-	struct session_counters *c = counters_of(slot);
+	struct session_events *e = events_of(slot);
 
 	if (!s || !s->to_resolve)
 		return DROP(slot, DROP_NO_HELPER);
@@ -46,8 +46,8 @@ FORCE_INLINE int split(struct __sk_buff *skb, bool v6, __u32 mtu)
 		return DROP(slot, DROP_NO_MEMORY);
 	STORE32(d, bpf_get_prandom_u32() & ID_MASK);
 	STORE16(d + 4, chunk);
-	if (c)
-		c->fragmented++;
+	if (e)
+		e->fragmented++;
 	for (i = 0; i < MARK_INDEX_MAX; i++) {
 		if (i + 1 >= n)
 			break;

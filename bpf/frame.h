@@ -148,29 +148,37 @@ FORCE_INLINE void write_header(void *d, struct frame *f, __u32 len, __u16 udp_ch
 	}
 }
 
-/* The UDP checksum that an IPv6 outer header needs (RFC 8200 section 8.1), or
- * -1 when the frame cannot be summed. The tags that are written back are no part
- * of the frame yet, and those inside it that go still are. */
-FORCE_INLINE int ipv6_udp_checksum(struct __sk_buff *skb, struct frame *f, const struct tags *tags)
+/* The UDP checksum over IPv6 (RFC 8200 section 8.1) of a frame with that sum;
+ * udp_len is in wire order. */
+FORCE_INLINE __u16 finish_udp_checksum(const struct frame *f, __u64 sum, __u32 udp_len)
 {
 	const struct transmit *t = f->to;
+	__u16 checksum;
+
+	/* The length counts twice: pseudo header and UDP header. */
+	sum += (__u64)t->udp_sum + udp_len + udp_len;
+	if (f->port)
+		sum += f->port + (0xffff ^ LOAD16(t->template + IPV6_HEADER));
+	sum += halves(f->sequence);
+	checksum = ~fold(sum);
+	return checksum ? checksum : 0xffff;
+}
+
+/* The UDP checksum that an IPv6 outer header needs, or -1 when the frame cannot
+ * be summed. The tags that are written back are no part of the frame yet, and
+ * those inside it that go still are. */
+FORCE_INLINE int ipv6_udp_checksum(struct __sk_buff *skb, struct frame *f, const struct tags *tags)
+{
 	__u32 udp_len = bpf_htons(f->len + f->extra + UDP_HEADER + L2TP_UDP_HEADER);
 	long sum = sum_frame(skb);
 
 	if (sum < 0)
 		return -1;
-	/* The length counts twice: pseudo header and UDP header. */
-	__u64 s = (__u64)sum + t->udp_sum + udp_len + udp_len;
 	if (tags)
-		s += tags->sum;
-	if (f->port)
-		s += f->port + (0xffff ^ LOAD16(t->template + IPV6_HEADER));
-	if (t->flags & TRANSMIT_SEQUENCED) {
-		f->sequence = next_sequence(t->slot);
-		s += halves(f->sequence);
-	}
-	__u16 checksum = ~fold(s);
-	return checksum ? checksum : 0xffff;
+		sum += tags->sum;
+	if (f->to->flags & TRANSMIT_SEQUENCED)
+		f->sequence = next_sequence(f->to->slot);
+	return finish_udp_checksum(f, sum, udp_len);
 }
 
 #endif

@@ -86,14 +86,24 @@ type LongwireNextHop struct {
 	MacLast  uint32
 	Ifindex  uint32
 	Mtu      uint32
-	Flags    LongwireNextHopFlag
+	Pad      uint32
 	Expires  uint64
 }
 
-type LongwireNextHopFlag uint32
+type LongwirePort struct {
+	_        structs.HostLayout
+	Ifindex  uint32
+	MacFirst uint32
+	MacLast  uint16
+	Largest  uint16
+	Role     LongwirePortRole
+}
+
+type LongwirePortRole uint32
 
 const (
-	LongwireNextHopFlagNEXT_HOP_XDP LongwireNextHopFlag = 1
+	LongwirePortRolePORT_CIRCUIT  LongwirePortRole = 1
+	LongwirePortRolePORT_UNDERLAY LongwirePortRole = 2
 )
 
 type LongwireReceive struct {
@@ -117,6 +127,13 @@ type LongwireReceive struct {
 	Pad         uint8
 }
 
+type LongwireReceiveCopy struct {
+	_     structs.HostLayout
+	Key   uint32
+	Pad   uint32
+	Value LongwireReceive
+}
+
 type LongwireReceiveFlag uint32
 
 const (
@@ -129,7 +146,6 @@ const (
 	LongwireReceiveFlagRECEIVE_SEQUENCED     LongwireReceiveFlag = 64
 	LongwireReceiveFlagRECEIVE_TAGS          LongwireReceiveFlag = 128
 	LongwireReceiveFlagRECEIVE_CLAMP         LongwireReceiveFlag = 256
-	LongwireReceiveFlagRECEIVE_XDP           LongwireReceiveFlag = 512
 )
 
 type LongwireSequence struct {
@@ -147,11 +163,15 @@ type LongwireSequence struct {
 }
 
 type LongwireSessionCounters struct {
+	_            structs.HostLayout
+	EncapPackets uint64
+	EncapBytes   uint64
+	DecapPackets uint64
+	DecapBytes   uint64
+}
+
+type LongwireSessionEvents struct {
 	_              structs.HostLayout
-	EncapPackets   uint64
-	EncapBytes     uint64
-	DecapPackets   uint64
-	DecapBytes     uint64
 	Fragmented     uint64
 	Answered       uint64
 	PreviousCookie uint64
@@ -192,6 +212,13 @@ type LongwireTransmit struct {
 	Pad         [2]uint8
 }
 
+type LongwireTransmitCopy struct {
+	_     structs.HostLayout
+	Key   uint32
+	Pad   uint32
+	Value LongwireTransmit
+}
+
 type LongwireTransmitFlag uint32
 
 const (
@@ -224,11 +251,15 @@ const (
 	LongwireMapCounters         = "counters"
 	LongwireMapDrops            = "drops"
 	LongwireMapEndpoints        = "endpoints"
+	LongwireMapEvents           = "events"
 	LongwireMapIdentities       = "identities"
 	LongwireMapNextHops         = "next_hops"
+	LongwireMapPorts            = "ports"
+	LongwireMapReceiveCopies    = "receive_copies"
 	LongwireMapReceives         = "receives"
 	LongwireMapSequences        = "sequences"
 	LongwireMapSettings         = "settings"
+	LongwireMapTransmitCopies   = "transmit_copies"
 	LongwireMapTransmits        = "transmits"
 	LongwireMapVlans            = "vlans"
 	LongwireProgDecap           = "decap"
@@ -237,6 +268,11 @@ const (
 	LongwireProgReadClock       = "read_clock"
 	LongwireProgResolveNextHop  = "resolve_next_hop"
 	LongwireProgSegment         = "segment"
+	LongwireProgXdpDecap        = "xdp_decap"
+	LongwireProgXdpDecapLarge   = "xdp_decap_large"
+	LongwireProgXdpEncap        = "xdp_encap"
+	LongwireProgXdpEncapLarge   = "xdp_encap_large"
+	LongwireVarCopiesMask       = "copies_mask"
 	LongwireVarDecapFlags       = "decap_flags"
 	LongwireVarKernelContext    = "kernel_context"
 	LongwireVarWholeSuperFrames = "whole_super_frames"
@@ -290,28 +326,37 @@ type LongwireProgramSpecs struct {
 	ReadClock      *ebpf.ProgramSpec `ebpf:"read_clock"`
 	ResolveNextHop *ebpf.ProgramSpec `ebpf:"resolve_next_hop"`
 	Segment        *ebpf.ProgramSpec `ebpf:"segment"`
+	XdpDecap       *ebpf.ProgramSpec `ebpf:"xdp_decap"`
+	XdpDecapLarge  *ebpf.ProgramSpec `ebpf:"xdp_decap_large"`
+	XdpEncap       *ebpf.ProgramSpec `ebpf:"xdp_encap"`
+	XdpEncapLarge  *ebpf.ProgramSpec `ebpf:"xdp_encap_large"`
 }
 
 // LongwireMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type LongwireMapSpecs struct {
-	Counters   *ebpf.MapSpec `ebpf:"counters"`
-	Drops      *ebpf.MapSpec `ebpf:"drops"`
-	Endpoints  *ebpf.MapSpec `ebpf:"endpoints"`
-	Identities *ebpf.MapSpec `ebpf:"identities"`
-	NextHops   *ebpf.MapSpec `ebpf:"next_hops"`
-	Receives   *ebpf.MapSpec `ebpf:"receives"`
-	Sequences  *ebpf.MapSpec `ebpf:"sequences"`
-	Settings   *ebpf.MapSpec `ebpf:"settings"`
-	Transmits  *ebpf.MapSpec `ebpf:"transmits"`
-	Vlans      *ebpf.MapSpec `ebpf:"vlans"`
+	Counters       *ebpf.MapSpec `ebpf:"counters"`
+	Drops          *ebpf.MapSpec `ebpf:"drops"`
+	Endpoints      *ebpf.MapSpec `ebpf:"endpoints"`
+	Events         *ebpf.MapSpec `ebpf:"events"`
+	Identities     *ebpf.MapSpec `ebpf:"identities"`
+	NextHops       *ebpf.MapSpec `ebpf:"next_hops"`
+	Ports          *ebpf.MapSpec `ebpf:"ports"`
+	ReceiveCopies  *ebpf.MapSpec `ebpf:"receive_copies"`
+	Receives       *ebpf.MapSpec `ebpf:"receives"`
+	Sequences      *ebpf.MapSpec `ebpf:"sequences"`
+	Settings       *ebpf.MapSpec `ebpf:"settings"`
+	TransmitCopies *ebpf.MapSpec `ebpf:"transmit_copies"`
+	Transmits      *ebpf.MapSpec `ebpf:"transmits"`
+	Vlans          *ebpf.MapSpec `ebpf:"vlans"`
 }
 
 // LongwireVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type LongwireVariableSpecs struct {
+	CopiesMask       *ebpf.VariableSpec `ebpf:"copies_mask"`
 	DecapFlags       *ebpf.VariableSpec `ebpf:"decap_flags"`
 	KernelContext    *ebpf.VariableSpec `ebpf:"kernel_context"`
 	WholeSuperFrames *ebpf.VariableSpec `ebpf:"whole_super_frames"`
@@ -337,16 +382,20 @@ func (o *LongwireObjects) Close() error {
 //
 // It can be passed to LoadLongwireObjects or ebpf.CollectionSpec.LoadAndAssign.
 type LongwireMaps struct {
-	Counters   *ebpf.Map `ebpf:"counters"`
-	Drops      *ebpf.Map `ebpf:"drops"`
-	Endpoints  *ebpf.Map `ebpf:"endpoints"`
-	Identities *ebpf.Map `ebpf:"identities"`
-	NextHops   *ebpf.Map `ebpf:"next_hops"`
-	Receives   *ebpf.Map `ebpf:"receives"`
-	Sequences  *ebpf.Map `ebpf:"sequences"`
-	Settings   *ebpf.Map `ebpf:"settings"`
-	Transmits  *ebpf.Map `ebpf:"transmits"`
-	Vlans      *ebpf.Map `ebpf:"vlans"`
+	Counters       *ebpf.Map `ebpf:"counters"`
+	Drops          *ebpf.Map `ebpf:"drops"`
+	Endpoints      *ebpf.Map `ebpf:"endpoints"`
+	Events         *ebpf.Map `ebpf:"events"`
+	Identities     *ebpf.Map `ebpf:"identities"`
+	NextHops       *ebpf.Map `ebpf:"next_hops"`
+	Ports          *ebpf.Map `ebpf:"ports"`
+	ReceiveCopies  *ebpf.Map `ebpf:"receive_copies"`
+	Receives       *ebpf.Map `ebpf:"receives"`
+	Sequences      *ebpf.Map `ebpf:"sequences"`
+	Settings       *ebpf.Map `ebpf:"settings"`
+	TransmitCopies *ebpf.Map `ebpf:"transmit_copies"`
+	Transmits      *ebpf.Map `ebpf:"transmits"`
+	Vlans          *ebpf.Map `ebpf:"vlans"`
 }
 
 func (m *LongwireMaps) Close() error {
@@ -354,11 +403,15 @@ func (m *LongwireMaps) Close() error {
 		m.Counters,
 		m.Drops,
 		m.Endpoints,
+		m.Events,
 		m.Identities,
 		m.NextHops,
+		m.Ports,
+		m.ReceiveCopies,
 		m.Receives,
 		m.Sequences,
 		m.Settings,
+		m.TransmitCopies,
 		m.Transmits,
 		m.Vlans,
 	)
@@ -368,6 +421,7 @@ func (m *LongwireMaps) Close() error {
 //
 // It can be passed to LoadLongwireObjects or ebpf.CollectionSpec.LoadAndAssign.
 type LongwireVariables struct {
+	CopiesMask       *ebpf.Variable `ebpf:"copies_mask"`
 	DecapFlags       *ebpf.Variable `ebpf:"decap_flags"`
 	KernelContext    *ebpf.Variable `ebpf:"kernel_context"`
 	WholeSuperFrames *ebpf.Variable `ebpf:"whole_super_frames"`
@@ -383,6 +437,10 @@ type LongwirePrograms struct {
 	ReadClock      *ebpf.Program `ebpf:"read_clock"`
 	ResolveNextHop *ebpf.Program `ebpf:"resolve_next_hop"`
 	Segment        *ebpf.Program `ebpf:"segment"`
+	XdpDecap       *ebpf.Program `ebpf:"xdp_decap"`
+	XdpDecapLarge  *ebpf.Program `ebpf:"xdp_decap_large"`
+	XdpEncap       *ebpf.Program `ebpf:"xdp_encap"`
+	XdpEncapLarge  *ebpf.Program `ebpf:"xdp_encap_large"`
 }
 
 func (p *LongwirePrograms) Close() error {
@@ -393,6 +451,10 @@ func (p *LongwirePrograms) Close() error {
 		p.ReadClock,
 		p.ResolveNextHop,
 		p.Segment,
+		p.XdpDecap,
+		p.XdpDecapLarge,
+		p.XdpEncap,
+		p.XdpEncapLarge,
 	)
 }
 

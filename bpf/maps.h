@@ -8,6 +8,8 @@
 #include "structs.h"
 
 #define CAPACITY 16384
+#define PORTS 4096 /* a power of two */
+#define COPIES 32768
 
 /* Sessions that we accept, by our own session id in host order. Written by the
  * reconciler. */
@@ -26,6 +28,22 @@ struct {
 	__type(key, __u32);
 	__type(value, struct transmit);
 } transmits SEC(".maps");
+
+/* Copies of receives and transmits, at the low bits of the key: see find.h.
+ * Written by the reconciler. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, COPIES);
+	__type(key, __u32);
+	__type(value, struct receive_copy);
+} receive_copies SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, COPIES);
+	__type(key, __u32);
+	__type(value, struct transmit_copy);
+} transmit_copies SEC(".maps");
 
 /* Circuits of single VLANs: their keys of transmits, by what selects them.
  * Written by the reconciler. */
@@ -71,6 +89,14 @@ struct {
 	__type(value, struct session_counters);
 } counters SEC(".maps");
 
+/* What happens now and then to a pseudowire, by slot. Written by the programs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, CAPACITY);
+	__type(key, __u32);
+	__type(value, struct session_events);
+} events SEC(".maps");
+
 /* Drops by slot and reason, made when the first one happens. Written by the
  * programs. */
 struct {
@@ -88,6 +114,15 @@ struct {
 	__type(key, __u32);
 	__type(value, struct settings);
 } settings SEC(".maps");
+
+/* Interfaces with an XDP program, by the low bits of their ifindex: of two that
+ * want the same place one does without. Written by whoever attaches. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PORTS);
+	__type(key, __u32);
+	__type(value, struct port);
+} ports SEC(".maps");
 
 /* Session id, cookie and slot of each pseudowire, by name. Written and read by
  * the agent only; it is here so that it lives as long as the sessions. */

@@ -4,6 +4,7 @@
 #ifndef LONGWIRE_RESOLVE_H
 #define LONGWIRE_RESOLVE_H
 
+#include "find.h"
 #include "fragment.h"
 #include "packet.h"
 
@@ -60,7 +61,7 @@ FORCE_INLINE bool may_split(struct __sk_buff *skb, bool v6)
  * would carry itself. */
 FORCE_INLINE bool is_circuit(__u32 ifindex)
 {
-	const struct transmit *t = bpf_map_lookup_elem(&transmits, &ifindex);
+	const struct transmit *t = find_transmit(ifindex);
 
 	return t && !(t->flags & TRANSMIT_TO_HOST);
 }

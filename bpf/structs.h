@@ -49,6 +49,19 @@ struct transmit {
 	__u8 pad[2];
 };
 
+/* Copies that cost less to find: see find.h. Key 0 is no copy. */
+struct receive_copy {
+	__u32 key;
+	__u32 pad;
+	struct receive value;
+};
+
+struct transmit_copy {
+	__u32 key;
+	__u32 pad;
+	struct transmit value;
+};
+
 /* Frames of some VLANs of a port, host order. */
 struct vlan_key {
 	__u32 circuit;      /* ifindex of the port */
@@ -84,7 +97,7 @@ struct next_hop {
 	__u32 mac_last;     /* four bytes of the source */
 	__u32 ifindex;
 	__u32 mtu;          /* bytes of IP */
-	enum next_hop_flag flags;
+	__u32 pad;
 	__u64 expires;      /* ticks, as bpf_jiffies64 counts them; 0 = no lease */
 };
 
@@ -94,6 +107,11 @@ struct session_counters {
 	__u64 encap_bytes;
 	__u64 decap_packets;
 	__u64 decap_bytes;
+};
+
+/* What happens now and then, apart so that the counters of every packet share a
+ * cache line. */
+struct session_events {
 	__u64 fragmented;       /* frames sent in fragments */
 	__u64 answered;         /* ICMP sent to the customer */
 	__u64 previous_cookie;  /* frames that still had it */
@@ -113,6 +131,15 @@ struct settings {
 	__u32 to_resolve;   /* send an outer packet here to have it routed by the kernel */
 	__u32 layout;       /* of the maps: LAYOUT of the agent that made them */
 	enum settings_flag flags;
+};
+
+/* An interface that XDP programs run on. */
+struct port {
+	__u32 ifindex;      /* 0 = nobody's place */
+	__u32 mac_first;    /* of the interface, as a native load from a packet gives it */
+	__u16 mac_last;
+	__u16 largest;      /* bytes of a frame that it takes from an XDP program; 0 = none */
+	enum port_role role;
 };
 
 /* What a signalled pseudowire keeps for life: written and read by the agent,

@@ -54,6 +54,9 @@ func (o Op) String() string {
 	if o.Kind == OpPutReceive || o.Kind == OpDeleteReceive {
 		return fmt.Sprintf("%v %d of %s", o.Kind, o.Receive.Session, o.Receive.Pseudowire)
 	}
+	if o.Transmit.Pseudowire == "" {
+		return fmt.Sprintf("%v on circuit %v of the host", o.Kind, o.Transmit.Circuit)
+	}
 	return fmt.Sprintf("%v on circuit %v of %s", o.Kind, o.Transmit.Circuit, o.Transmit.Pseudowire)
 }
 

@@ -30,22 +30,38 @@ const (
 	ethernetHeaderLen = 14 // the customer's, untagged and without FCS, RFC 4719 section 3.1
 )
 
-// Overhead returns how many bytes longer the outer IP packet is than the
-// payload of the customer's untagged Ethernet frame: the underlay needs an IP
-// MTU of the payload plus the overhead. Each tag of the customer's adds four.
-//
-//	| IP (20, 40) | UDP (0, 8) | flags (0, 4) | session (4) | cookie | sublayer | Ethernet (14) | payload |
-//
-// The cookie's length is in bytes: 0, 4 or 8.
-func Overhead(family Family, encapsulation Encapsulation, cookieLen int, sublayer Sublayer) int {
-	overhead := sessionIDLen + cookieLen + sublayer.Len() + ethernetHeaderLen
-	if family == IPv6 {
-		overhead += ipv6HeaderLen
-	} else {
-		overhead += ipv4HeaderLen
-	}
-	if encapsulation == EncapsulationUDP {
-		overhead += udpHeaderLen + l2tpUDPPrefixLen
-	}
-	return overhead
+// tagLen is the length of one VLAN tag in bytes (IEEE 802.1Q).
+const tagLen = 4
+
+// Header is what precedes the payload of a customer's frame on the underlay.
+type Header struct {
+	Family        Family
+	Encapsulation Encapsulation
+	CookieLen     int // bytes: 0, 4 or 8
+	Sublayer      Sublayer
+	Tags          int // VLAN tags that the frame has while it crosses
 }
+
+// Len returns the header's length in bytes:
+//
+//	| IP (20, 40) | UDP (0, 8) | flags (0, 4) | session (4) | cookie | sublayer | Ethernet (14) | tags |
+func (h Header) Len() int {
+	n := sessionIDLen + h.CookieLen + h.Sublayer.Len() + ethernetHeaderLen + tagLen*h.Tags
+	if h.Family == IPv6 {
+		n += ipv6HeaderLen
+	} else {
+		n += ipv4HeaderLen
+	}
+	if h.Encapsulation == EncapsulationUDP {
+		n += udpHeaderLen + l2tpUDPPrefixLen
+	}
+	return n
+}
+
+// MaxPayload returns the largest payload that crosses an underlay of an IP MTU
+// in one packet, both in bytes.
+func (h Header) MaxPayload(mtu int) int { return max(0, mtu-h.Len()) }
+
+// NeedMTU returns the least IP MTU of the underlay that carries a payload in one
+// packet, both in bytes.
+func (h Header) NeedMTU(payload int) int { return payload + h.Len() }

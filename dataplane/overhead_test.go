@@ -16,24 +16,39 @@ import (
 	"longwire/dataplane"
 )
 
-func TestOverheadOfA1500BytePayload(t *testing.T) {
+func TestHeader(t *testing.T) {
+	header := func(family dataplane.Family, e dataplane.Encapsulation, cookie int, s dataplane.Sublayer, tags int) dataplane.Header {
+		return dataplane.Header{Family: family, Encapsulation: e, CookieLen: cookie, Sublayer: s, Tags: tags}
+	}
+	const ip, udp, none, sublayer = dataplane.EncapsulationIP, dataplane.EncapsulationUDP, dataplane.SublayerNone, dataplane.SublayerDefault
 	tests := []struct {
-		name     string
-		overhead int
-		mtu      int
+		name   string
+		header dataplane.Header
+		mtu    int // that 1500 bytes need
 	}{
-		{"IPv4/IP no cookie", dataplane.Overhead(dataplane.IPv4, dataplane.EncapsulationIP, 0, dataplane.SublayerNone), 1538},
-		{"IPv4/IP cookie 8", dataplane.Overhead(dataplane.IPv4, dataplane.EncapsulationIP, 8, dataplane.SublayerNone), 1546},
-		{"IPv4/UDP cookie 8", dataplane.Overhead(dataplane.IPv4, dataplane.EncapsulationUDP, 8, dataplane.SublayerNone), 1558},
-		{"IPv6/IP cookie 8", dataplane.Overhead(dataplane.IPv6, dataplane.EncapsulationIP, 8, dataplane.SublayerNone), 1566},
-		{"IPv6/UDP cookie 8", dataplane.Overhead(dataplane.IPv6, dataplane.EncapsulationUDP, 8, dataplane.SublayerNone), 1578},
-		{"IPv6/UDP cookie 8 sublayer", dataplane.Overhead(dataplane.IPv6, dataplane.EncapsulationUDP, 8, dataplane.SublayerDefault), 1582},
-		{"IPv4/UDP cookie 4", dataplane.Overhead(dataplane.IPv4, dataplane.EncapsulationUDP, 4, dataplane.SublayerNone), 1554},
+		{"IPv4/IP no cookie", header(dataplane.IPv4, ip, 0, none, 0), 1538},
+		{"IPv4/IP cookie 8", header(dataplane.IPv4, ip, 8, none, 0), 1546},
+		{"IPv4/UDP cookie 8", header(dataplane.IPv4, udp, 8, none, 0), 1558},
+		{"IPv6/IP cookie 8", header(dataplane.IPv6, ip, 8, none, 0), 1566},
+		{"IPv6/UDP cookie 8", header(dataplane.IPv6, udp, 8, none, 0), 1578},
+		{"IPv6/UDP cookie 8 sublayer", header(dataplane.IPv6, udp, 8, sublayer, 0), 1582},
+		{"IPv4/UDP cookie 4", header(dataplane.IPv4, udp, 4, none, 0), 1554},
+		{"IPv4/IP cookie 8, one tag", header(dataplane.IPv4, ip, 8, none, 1), 1550},
+		{"IPv6/UDP cookie 8 sublayer, three tags", header(dataplane.IPv6, udp, 8, sublayer, 3), 1594},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := 1500 + tt.overhead; got != tt.mtu {
-				t.Errorf("underlay MTU = %d, want %d", got, tt.mtu)
+			h := tt.header
+			if got := h.NeedMTU(1500); got != tt.mtu {
+				t.Errorf("1500 bytes need an underlay MTU of %d, want %d", got, tt.mtu)
+			}
+			for _, mtu := range []int{tt.mtu - 1, tt.mtu, tt.mtu + 1} {
+				if got := h.MaxPayload(mtu); got != 1500+mtu-tt.mtu || h.NeedMTU(got) != mtu {
+					t.Errorf("an underlay MTU of %d carries %d bytes", mtu, got)
+				}
+			}
+			if got := h.MaxPayload(h.Len() - 1); got != 0 {
+				t.Errorf("less than a header carries %d bytes", got)
 			}
 		})
 	}
@@ -66,7 +81,7 @@ func TestOverheadOfKernelPackets(t *testing.T) {
 				for _, cookie := range []int{0, 8} {
 					file := fmt.Sprintf("%s-%v-%s-ck%d.pcap", name, e, word, cookie)
 					t.Run(file, func(t *testing.T) {
-						checkCapture(t, file, dataplane.Overhead(family, e, cookie, sublayer))
+						checkCapture(t, file, dataplane.Header{Family: family, Encapsulation: e, CookieLen: cookie, Sublayer: sublayer})
 					})
 				}
 			}
@@ -74,7 +89,7 @@ func TestOverheadOfKernelPackets(t *testing.T) {
 	}
 }
 
-func checkCapture(t *testing.T, file string, want int) {
+func checkCapture(t *testing.T, file string, header dataplane.Header) {
 	t.Helper()
 	seen := 0
 	for _, packet := range readCapture(t, filepath.Join("..", "test", "testdata", "captures", file)) {
@@ -83,8 +98,8 @@ func checkCapture(t *testing.T, file string, want int) {
 			continue
 		}
 		seen++
-		if got := total - payload; got != want {
-			t.Errorf("outer packet of %d bytes carries a payload of %d: overhead %d, want %d", total, payload, got, want)
+		if got := header.NeedMTU(payload); got != total {
+			t.Errorf("outer packet of %d bytes carries a payload of %d, which is said to need %d", total, payload, got)
 		}
 	}
 	if seen < 10 {

@@ -48,7 +48,7 @@ func (r *Reconciler) Reconcile(desired State, now time.Time) Report {
 		return Report{Err: fmt.Errorf("read the sessions of the data plane: %w", err)}
 	}
 	kept, next := r.retain(desired, actual, now)
-	p := newPass(r.target)
+	p := newPass(r.target, actual.Transmit)
 	p.run(Diff(State{Receive: kept, Transmit: desired.Transmit}, actual))
 	// Deletes come last, so a full map may have room only now.
 	if p.freed && len(p.refused) > 0 {
@@ -113,6 +113,7 @@ func circuitOwners(desired State) map[int]map[string]bool {
 // pass is the work of one Reconcile.
 type pass struct {
 	target  Target
+	sending map[Circuit]Transmit // what the kernel had of each circuit
 	applied int
 	// freed says that a delete has made room.
 	freed bool
@@ -126,23 +127,42 @@ type pass struct {
 	deaf   map[string]bool
 }
 
-func newPass(target Target) *pass {
-	return &pass{target: target, full: map[string]error{}, failed: map[string]error{}, deaf: map[string]bool{}}
+func newPass(target Target, sending map[Circuit]Transmit) *pass {
+	return &pass{target: target, sending: sending, full: map[string]error{}, failed: map[string]error{}, deaf: map[string]bool{}}
 }
 
 func (p *pass) run(ops []Op) {
 	for _, op := range ops {
 		pseudowire := op.Pseudowire()
-		// Sending before we can receive would lose the answers. What sends
-		// already goes on: a full map is no reason to cut it.
-		if op.Kind == OpPutTransmit && p.deaf[pseudowire] {
-			continue
-		}
-		if op.Kind == OpPutTransmit && p.full[pseudowire] != nil {
-			p.refused = append(p.refused, op)
-			continue
+		// Sending before we can receive would lose the answers.
+		if op.Kind == OpPutTransmit && op.Transmit.Session != 0 {
+			if p.deaf[pseudowire] {
+				p.close(op.Transmit)
+				continue
+			}
+			if p.full[pseudowire] != nil {
+				p.refused = append(p.refused, op)
+				p.close(op.Transmit)
+				continue
+			}
 		}
 		p.note(op, op.apply(p.target))
+	}
+}
+
+// close closes a circuit that may not send yet, so that its frames reach neither
+// the host nor the far end of another pseudowire that had it. What its own
+// pseudowire sends already goes on: a full map is no reason to cut it.
+func (p *pass) close(wanted Transmit) {
+	have, ok := p.sending[wanted.Circuit]
+	if ok && have.Pseudowire == wanted.Pseudowire {
+		return
+	}
+	closed := wanted.Closed()
+	// A failure adds nothing: the pseudowire is reported already.
+	if p.target.PutTransmit(closed) == nil {
+		p.applied++
+		p.sending[closed.Circuit] = closed
 	}
 }
 

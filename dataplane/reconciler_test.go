@@ -175,14 +175,14 @@ func TestReconcileGoesOnPastFailures(t *testing.T) {
 					t.Errorf("%s failed with %v, want %v", pseudowire, err, errno)
 				}
 			}
-			if _, ok := plane.State().Transmit[dataplane.Port(3)]; ok {
-				t.Error("a sends, although it cannot receive")
+			if tx := plane.State().Transmit[dataplane.Port(3)]; tx.Session != 0 || tx.Pseudowire != "a" {
+				t.Errorf("a cannot receive: its circuit has %+v, want it closed", tx)
 			}
 			if _, ok := plane.State().Transmit[dataplane.Port(4)]; !ok {
 				t.Error("b does not send: the failure of a reached it")
 			}
-			if report.Applied != 3 {
-				t.Errorf("applied %d, want 3", report.Applied)
+			if report.Applied != 4 {
+				t.Errorf("applied %d, want 4", report.Applied)
 			}
 
 			plane.Heal()
@@ -251,8 +251,65 @@ func TestReconcileOnePutFailsOfTwoSessions(t *testing.T) {
 	if !errors.Is(report.Failed["a"], syscall.EPERM) {
 		t.Errorf("failed = %v, want EPERM", report.Failed)
 	}
-	if len(plane.State().Transmit) != 0 {
-		t.Error("a sends with one of its sessions missing")
+	if tx := plane.State().Transmit[dataplane.Port(3)]; tx != transmit(3, "a", 0) {
+		t.Errorf("one of its sessions is missing: the circuit of a has %+v, want it closed", tx)
+	}
+}
+
+// TestReconcileClosesWhatCannotReceive checks what a circuit is left with when
+// its pseudowire cannot receive.
+func TestReconcileClosesWhatCannotReceive(t *testing.T) {
+	closed := transmit(3, "a", 0)
+	tests := []struct {
+		name    string
+		before  []any
+		desired dataplane.Transmit
+		want    dataplane.Transmit
+	}{
+		{"nothing was there", nil, transmit(3, "a", 20), closed},
+		{"another pseudowire's", []any{transmit(3, "b", 30)}, transmit(3, "a", 20), closed},
+		{"its own goes on", []any{transmit(3, "a", 19)}, transmit(3, "a", 20), transmit(3, "a", 19)},
+		{"closed is wanted", []any{transmit(3, "a", 19)}, closed, closed},
+		{"closed already", []any{closed}, transmit(3, "a", 20), closed},
+	}
+	for _, cause := range []error{syscall.EPERM, dataplane.ErrCapacity} {
+		for _, tt := range tests {
+			t.Run(fmt.Sprintf("%s: %v", tt.name, cause), func(t *testing.T) {
+				plane := fake.New()
+				plane.SetState(state(tt.before...))
+				plane.Fail(fake.On(fake.OpPutReceive, cause))
+				desired := state(receive(11, "a", 3), tt.desired)
+				r := dataplane.NewReconciler(plane, 0)
+				for range 2 { // once more changes nothing
+					if report := r.Reconcile(desired, epoch); !errors.Is(report.Failed["a"], cause) {
+						t.Errorf("failed = %v", report.Failed)
+					}
+					if got := plane.State().Transmit[dataplane.Port(3)]; got != tt.want {
+						t.Errorf("the circuit has %+v, want %+v", got, tt.want)
+					}
+				}
+				plane.Heal()
+				r.Reconcile(desired, epoch)
+				if d := cmp.Diff(desired, plane.State(), compareState); d != "" {
+					t.Errorf("healed (-want +got):\n%s", d)
+				}
+			})
+		}
+	}
+}
+
+// TestReconcileRetryDoesNotClose checks that a circuit that was closed for want
+// of room is open once there is some, in the same pass.
+func TestReconcileRetryDoesNotClose(t *testing.T) {
+	plane := fake.New()
+	plane.SetState(state(receive(9, "old", 2), transmit(2, "old", 90)))
+	plane.SetCapacity(1)
+	desired := state(receive(11, "a", 3), transmit(3, "a", 20))
+	if report := dataplane.NewReconciler(plane, 0).Reconcile(desired, epoch); len(report.Failed) != 0 {
+		t.Errorf("failed = %v", report.Failed)
+	}
+	if d := cmp.Diff(desired, plane.State(), compareState); d != "" {
+		t.Errorf("state (-want +got):\n%s", d)
 	}
 }
 

@@ -75,6 +75,11 @@ type Transmit struct {
 	ToHost bool
 }
 
+// Closed returns the entry that keeps the circuit and sends nothing.
+func (t Transmit) Closed() Transmit {
+	return Transmit{Circuit: t.Circuit, Pseudowire: t.Pseudowire, DropL2CP: t.DropL2CP, Shared: t.Shared, ToHost: t.ToHost}
+}
+
 // TooBig says what happens to a frame that does not fit the underlay's MTU.
 type TooBig uint8
 

@@ -62,11 +62,17 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"config", "check", good, bad}, 2, "", "accepts at most 1 arg"},
 		{[]string{"config", "example"}, 0, "pseudowires:", ""},
 		{[]string{"show"}, 0, "pseudowires", ""},
+		{[]string{"doctor", "-o", "xml"}, 2, "", `-o "xml": choose table or json`},
+		{[]string{"doctor", "now"}, 2, "", "unknown command"},
 		{[]string{"show", "nonsense"}, 2, "", "unknown command"},
 		{[]string{"show", "pseudowires", "-o", "xml"}, 2, "", `-o "xml": choose table or json`},
 		{[]string{"show", "pseudowires", "--socket", none}, 1, "", "no agent answers on " + none},
 		{[]string{"show", "pseudowires", "--help"}, 0, "mtu_mismatch", ""},
 		{[]string{"reload", "--socket", none}, 1, "", "no agent answers on " + none},
+		{[]string{"show", "pseudowires", "a", "--socket", none}, 1, "", "no agent answers on " + none},
+		{[]string{"rotate-cookie", "--socket", none}, 2, "", "name pseudowires, or give --all"},
+		{[]string{"rotate-cookie", "a", "--all", "--socket", none}, 2, "", "name pseudowires, or give --all"},
+		{[]string{"rotate-cookie", "a", "--socket", none}, 1, "", "no agent answers on " + none},
 		{[]string{"uninstall", "-c", bad}, 2, "", "unknown key"},
 		{[]string{"uninstall", "-c", "/nonexistent.yaml"}, 2, "", "no such file"},
 	}
@@ -104,7 +110,7 @@ func TestExampleIsValid(t *testing.T) {
 }
 
 // backend answers every question with one thing.
-type backend struct{ reload error }
+type backend struct{ reload, rotate error }
 
 func (backend) Agent() api.Agent { return api.Agent{Version: "v1", Problems: []string{"a problem"}} }
 func (backend) Pseudowires() []api.Pseudowire {
@@ -127,6 +133,12 @@ func (backend) Counters() ([]api.Counters, error) {
 	return []api.Counters{{Pseudowire: "customer-a", EncapPackets: 4711}}, nil
 }
 func (b backend) Reload(context.Context) error { return b.reload }
+func (b backend) RotateCookies(_ context.Context, names []string, all bool) ([]string, error) {
+	if all {
+		names = []string{"customer-a", "customer-b"}
+	}
+	return names, b.rotate
+}
 
 // serve answers on a socket until the test ends.
 func serve(t *testing.T, b backend) string {
@@ -186,6 +198,42 @@ func TestReload(t *testing.T) {
 		code, _, stderr := call(t, "reload", "--socket", serve(t, backend{reload: tt.err}))
 		if code != tt.code || !strings.Contains(stderr, tt.stderr) {
 			t.Errorf("reload that gives %v: exit code %d, %s", tt.err, code, stderr)
+		}
+	}
+}
+
+func TestShowOnePseudowire(t *testing.T) {
+	socket := serve(t, backend{})
+	code, stdout, _ := call(t, "show", "pseudowires", "customer-a", "--socket", socket)
+	if code != 0 || !strings.Contains(stdout, "needed-mtu-1500") || !strings.Contains(stdout, "customer-a") {
+		t.Errorf("exit code %d:\n%s", code, stdout)
+	}
+	code, stdout, _ = call(t, "show", "pw", "customer-a", "customer-a", "-o", "json", "--socket", socket)
+	if code != 0 || strings.Count(stdout, `"name": "customer-a"`) != 2 {
+		t.Errorf("exit code %d:\n%s", code, stdout)
+	}
+	code, stdout, stderr := call(t, "show", "pw", "customer-a", "nobody", "--socket", socket)
+	if code != 1 || stdout != "" || !strings.Contains(stderr, "there is no pseudowire nobody") {
+		t.Errorf("exit code %d, %s:\n%s", code, stderr, stdout)
+	}
+}
+
+func TestRotateCookie(t *testing.T) {
+	tests := []struct {
+		args           []string
+		err            error
+		code           int
+		stdout, stderr string
+	}{
+		{[]string{"customer-a"}, nil, 0, "customer-a: new cookie\n", ""},
+		{[]string{"--all"}, nil, 0, "customer-a: new cookie\ncustomer-b: new cookie\n", ""},
+		{[]string{"x"}, &api.Refused{Message: "there is no pseudowire x"}, 1, "", "longwire: there is no pseudowire x"},
+		{[]string{"x"}, errors.New("broken"), 1, "", "longwire: broken"},
+	}
+	for _, tt := range tests {
+		code, stdout, stderr := call(t, append([]string{"rotate-cookie", "--socket", serve(t, backend{rotate: tt.err})}, tt.args...)...)
+		if code != tt.code || stdout != tt.stdout || !strings.Contains(stderr, tt.stderr) {
+			t.Errorf("rotate-cookie %v that gives %v: exit code %d\n%s%s", tt.args, tt.err, code, stdout, stderr)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,11 +36,8 @@ func showCommand() *cobra.Command {
 		cmd.Root().PersistentPreRun(cmd, nil)
 		return nil
 	}
-	pseudowires := show(o, "pseudowires", "Pseudowires: state, reason, far end", (*api.Client).Pseudowires, render.Pseudowires)
-	pseudowires.Aliases = []string{"pw"}
-	pseudowires.Long = "Show the state of every pseudowire.\n\n" + reasons()
 	cmd.AddCommand(
-		pseudowires,
+		showPseudowiresCommand(o),
 		showSessionsCommand(o),
 		show(o, "neighbors", "BGP sessions", (*api.Client).Neighbors, render.Neighbors),
 		show(o, "routes", "Received EVPN routes and what becomes of them", (*api.Client).Routes, render.Routes),
@@ -68,6 +66,52 @@ func show[T any](o output, name, short string, ask func(*api.Client, context.Con
 			return table(cmd.OutOrStdout(), answer, time.Now())
 		},
 	}
+}
+
+func showPseudowiresCommand(o output) *cobra.Command {
+	var names []string
+	ask := func(c *api.Client, ctx context.Context) ([]api.Pseudowire, error) {
+		all, err := c.Pseudowires(ctx)
+		if err != nil || len(names) == 0 {
+			return all, err
+		}
+		return named(all, names)
+	}
+	table := func(w io.Writer, all []api.Pseudowire, now time.Time) error {
+		if len(names) == 0 {
+			return render.Pseudowires(w, all, now)
+		}
+		for i, p := range all {
+			if i > 0 {
+				fmt.Fprintln(w)
+			}
+			if err := render.Pseudowire(w, p, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	cmd := show(o, "pseudowires [NAME...]", "Pseudowires: state, reason, far end", ask, table)
+	cmd.Aliases = []string{"pw"}
+	cmd.Long = "Show the state of every pseudowire, or all about the named ones.\n\n" + reasons()
+	cmd.Args = func(_ *cobra.Command, args []string) error {
+		names = args
+		return nil
+	}
+	return cmd
+}
+
+// named picks pseudowires by name, in the order of the names.
+func named(all []api.Pseudowire, names []string) ([]api.Pseudowire, error) {
+	var picked []api.Pseudowire
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(p api.Pseudowire) bool { return p.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no pseudowire %s", name)
+		}
+		picked = append(picked, all[i])
+	}
+	return picked, nil
 }
 
 func showSessionsCommand(o output) *cobra.Command {

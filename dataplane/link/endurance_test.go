@@ -42,18 +42,28 @@ func TestResolverOverrun(t *testing.T) {
 	}
 }
 
-// TestResync checks that what no notification tells is found now and then: here
-// the route MTU that the kernel has learnt from a router.
-func TestResync(t *testing.T) {
-	w := newWorld(t)
-	w.resync = 2 * time.Second
-	w.start(flow4)
-	w.awaitLease("before", flow4, w.hop("eth1", w.r1, 1500))
-	w.r1.Sysctl("net/ipv4/ip_forward", "1")
-	w.lab.Veth(w.r1, "narrow", w.lab.Namespace("far"), "eth0", 1280)
-	w.r1.Run("ip", "route", "add", "192.0.2.0/24", "dev", "narrow")
-	_, _ = w.pe.Try("ping", "-c", "1", "-W", "1", "-M", "do", "-s", "1400", "192.0.2.9")
-	w.awaitLease("path MTU", flow4, w.hop("eth1", w.r1, 1280))
+// TestPathMTU checks that what no notification tells is found within a few
+// seconds: the route MTU that the kernel has learnt from a router, and that it
+// has forgotten it.
+func TestPathMTU(t *testing.T) {
+	for name, flow := range families {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.resync = never
+			w.start(flow)
+			w.awaitLease("before", flow, w.hop("eth1", w.r1, 1500))
+			w.r1.Sysctl("net/ipv4/ip_forward", "1")
+			w.r1.Sysctl("net/ipv6/conf/all/forwarding", "1")
+			w.lab.Veth(w.r1, "narrow", w.lab.Namespace("far"), "eth0", 1280)
+			w.r1.Run("ip", "route", "add", netip.PrefixFrom(flow.Remote, flow.Remote.BitLen()).String(), "dev", "narrow")
+			_, _ = w.pe.Try("ping", "-c", "1", "-W", "1", "-M", "do", "-s", "1400", "-I", flow.Local.String(), flow.Remote.String())
+			w.awaitLease("path MTU", flow, w.hop("eth1", w.r1, 1280))
+			w.pe.Run("ip", "route", "flush", "cache")
+			w.pe.Run("ip", "-6", "route", "flush", "cache")
+			w.awaitLease("forgotten path MTU", flow, w.hop("eth1", w.r1, 1500))
+		})
+	}
 }
 
 // TestDeafResolver checks that all changes are found now and then, although not
@@ -140,8 +150,40 @@ func TestManyFlows(t *testing.T) {
 	if err := w.stop(); err != nil {
 		t.Fatal(err)
 	}
-	// One request for each route, and some for the one neighbour and the links.
-	if n := w.resolver.query.seq; n > count+100 {
-		t.Errorf("%d requests for %d flows", n, count)
+	// One request for each route, then one in some rounds to read it again, and
+	// some for the one neighbour and the links.
+	rounds := len(w.plane.Calls())/count + 2
+	if n := int(w.resolver.query.seq); n > count+rounds*count/turns+100 {
+		t.Errorf("%d requests for %d flows in %d rounds", n, count, rounds)
+	}
+}
+
+// BenchmarkReread is what it costs to read the routes of 1000 flows again, which
+// happens once in turns rounds of a second.
+func BenchmarkReread(b *testing.B) {
+	w := newWorld(b)
+	w.pe.Route("192.0.0.0/8", "10.1.0.254")
+	w.make()
+	var flows []*flow
+	remote := netip.MustParseAddr("192.0.2.0")
+	for range 1000 {
+		w.resolver.add(dataplane.Flow{Local: flow4.Local, Remote: remote})
+		flows = append(flows, w.resolver.flows[dataplane.Flow{Local: flow4.Local, Remote: remote}])
+		remote = remote.Next()
+	}
+	if err := w.resolver.readLinks(); err != nil {
+		b.Fatal(err)
+	}
+	for _, f := range flows {
+		w.resolver.route(f)
+	}
+	clear(w.resolver.dirty)
+	for b.Loop() {
+		for _, f := range flows {
+			w.resolver.reread(f)
+		}
+	}
+	if len(w.resolver.dirty) > 0 {
+		b.Errorf("%d routes differ, although nothing has changed", len(w.resolver.dirty))
 	}
 }

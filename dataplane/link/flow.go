@@ -15,6 +15,7 @@ type flow struct {
 	dataplane.Flow
 	via     *neighbour // nil when there is no way
 	mtu     int        // the route's, 0 = the link's
+	turn    int        // when the route is read again, one of turns
 	reroute bool       // the route must be read before the flow is settled
 	settled bool       // next is right, as far as is known
 	next    dataplane.NextHop
@@ -34,7 +35,8 @@ type neighbour struct {
 }
 
 func (r *Resolver) add(want dataplane.Flow) {
-	f := &flow{Flow: want, reroute: true, held: true}
+	f := &flow{Flow: want, reroute: true, held: true, turn: r.added % turns}
+	r.added++
 	r.flows[want] = f
 	remote := want.Remote.Unmap()
 	if r.remotes[remote] == nil {
@@ -47,6 +49,7 @@ func (r *Resolver) add(want dataplane.Flow) {
 func (r *Resolver) remove(f *flow) {
 	r.revoke(f)
 	r.follow(f, nil)
+	r.know(f, dataplane.NextHop{})
 	remote := f.Remote.Unmap()
 	delete(r.remotes[remote], f)
 	if len(r.remotes[remote]) == 0 {
@@ -102,9 +105,11 @@ func (r *Resolver) route(f *flow) {
 	if err != nil {
 		r.log.Debug("no way for a lease", "error", err)
 		r.follow(f, nil)
+		r.know(f, dataplane.NextHop{})
 		return
 	}
 	f.mtu = way.mtu
+	r.know(f, dataplane.NextHop{IfIndex: way.hop.device, MTU: f.mtuOver(r.links[way.hop.device])})
 	if f.via != nil && f.via.neighbourKey == way.hop {
 		return
 	}
@@ -114,6 +119,37 @@ func (r *Resolver) route(f *flow) {
 		r.neighbours[way.hop] = n
 	}
 	r.follow(f, n)
+}
+
+// mtuOver is the flow's MTU over a link.
+func (f *flow) mtuOver(out Link) int {
+	if f.mtu > 0 {
+		return min(out.MTU, f.mtu)
+	}
+	return out.MTU
+}
+
+// reread looks whether the kernel has another way by now.
+func (r *Resolver) reread(f *flow) {
+	way, err := findWay(r.query, f.Flow)
+	known := f.via != nil
+	if known != (err == nil) || known && (way.hop != f.via.neighbourKey || way.mtu != f.mtu) {
+		r.doubt(f, true)
+	}
+}
+
+// know publishes a flow's way; one without an interface is none.
+func (r *Resolver) know(f *flow, way dataplane.NextHop) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ways[f.Flow] == way {
+		return
+	}
+	r.ways[f.Flow] = way
+	if way.IfIndex == 0 {
+		delete(r.ways, f.Flow)
+	}
+	signal(r.moved)
 }
 
 // follow moves a flow to another neighbour, or none.
@@ -148,10 +184,7 @@ func (r *Resolver) nextHop(f *flow) (dataplane.NextHop, bool) {
 		n.reach, n.unread = now, false
 		r.nudge(n)
 	}
-	next := dataplane.NextHop{IfIndex: n.device, Source: out.MAC, Destination: n.mac, MTU: out.MTU}
-	if f.mtu > 0 {
-		next.MTU = min(next.MTU, f.mtu)
-	}
+	next := dataplane.NextHop{IfIndex: n.device, Source: out.MAC, Destination: n.mac, MTU: f.mtuOver(out)}
 	return next, n.usable()
 }
 

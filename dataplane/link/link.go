@@ -53,6 +53,17 @@ func SetPromiscuous(ifindex int, on bool) error {
 	return nil
 }
 
+// Promiscuous tells whether somebody has set an interface of the calling thread's
+// network namespace promiscuous, as SetPromiscuous does; a capture or a bridge
+// on it does not count. It fails when there is no such interface.
+func Promiscuous(ifindex int) (bool, error) {
+	l, err := netlink.LinkByIndex(ifindex)
+	if err != nil {
+		return false, fmt.Errorf("read the mode of interface %d: %w", ifindex, err)
+	}
+	return l.Attrs().RawFlags&unix.IFF_PROMISC != 0, nil
+}
+
 // listLinks reads every link, by index, without addresses.
 func listLinks(s *socket) (map[int]Link, error) {
 	var links map[int]Link

@@ -17,6 +17,10 @@ import (
 // that come late.
 const renewInterval = dataplane.LeaseDuration / 3
 
+// turns is how many rounds it takes to read every route again. The kernel does
+// not tell when it learns a path MTU, or forgets one.
+const turns = 5
+
 // batch is how many flows are resolved, or notifications read, before anything
 // else has its turn.
 const batch = 256
@@ -31,6 +35,7 @@ type Resolver struct {
 	cache  dataplane.NextHops
 	log    *slog.Logger
 	wake   chan struct{}
+	moved  chan struct{}
 	events *socket
 	query  *socket
 	err    error // of opening the sockets
@@ -40,6 +45,7 @@ type Resolver struct {
 	mu       sync.Mutex
 	wanted   map[dataplane.Flow]bool
 	resolved map[dataplane.Flow]dataplane.NextHop
+	ways     map[dataplane.Flow]dataplane.NextHop
 
 	// The rest belongs to Run.
 	links      map[int]Link
@@ -47,6 +53,8 @@ type Resolver struct {
 	remotes    map[netip.Addr]map[*flow]bool
 	neighbours map[neighbourKey]*neighbour
 	dirty      map[*flow]bool
+	added      int  // flows so far
+	turn       int  // whose routes are read in the next round
 	review     bool // look at every route in the next round
 	refreshed  time.Time
 }
@@ -55,9 +63,10 @@ type Resolver struct {
 // thread is in.
 func NewResolver(cache dataplane.NextHops, log *slog.Logger) *Resolver {
 	r := &Resolver{
-		cache: cache, log: log, wake: make(chan struct{}, 1),
+		cache: cache, log: log, wake: make(chan struct{}, 1), moved: make(chan struct{}, 1),
 		renew: renewInterval, resync: resyncInterval,
 		resolved:   map[dataplane.Flow]dataplane.NextHop{},
+		ways:       map[dataplane.Flow]dataplane.NextHop{},
 		flows:      map[dataplane.Flow]*flow{},
 		remotes:    map[netip.Addr]map[*flow]bool{},
 		neighbours: map[neighbourKey]*neighbour{},
@@ -91,6 +100,19 @@ func (r *Resolver) Resolved() map[dataplane.Flow]dataplane.NextHop {
 	defer r.mu.Unlock()
 	return maps.Clone(r.resolved)
 }
+
+// Ways returns by which interface and with which MTU the kernel sends the packets
+// of each wanted flow, also of those that are not leased, because the neighbour
+// is not known or the interface is no Ethernet. MAC addresses are zero.
+func (r *Resolver) Ways() map[dataplane.Flow]dataplane.NextHop {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.ways)
+}
+
+// Changes tells that Ways has changed since it was read. Several changes may be
+// one signal.
+func (r *Resolver) Changes() <-chan struct{} { return r.moved }
 
 // Run resolves and leases until ctx ends, and then takes back every lease. It
 // returns an error when the kernel's notifications cannot be had, and is to be
@@ -193,7 +215,11 @@ func (r *Resolver) round() {
 			r.dirty[f] = true
 		}
 	}
+	r.turn = (r.turn + 1) % turns
 	for _, f := range r.flows {
+		if f.turn == r.turn && !r.dirty[f] {
+			r.reread(f)
+		}
 		if f.settled {
 			r.lease(f)
 		}

@@ -230,6 +230,18 @@ func TestSetPromiscuous(t *testing.T) {
 		if got := strings.Contains(ns.Run("ip", "-d", "link", "show", "eth0"), "promiscuity 1"); got != on {
 			t.Errorf("set to %v, is %v", on, got)
 		}
+		err := ns.Do(func() error {
+			if got, err := Promiscuous(index); err != nil || got != on {
+				return fmt.Errorf("set to %v, read as %v: %w", on, got, err)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if err := ns.Do(func() error { _, err := Promiscuous(9999); return err }); err == nil {
+		t.Error("an interface that does not exist has a mode")
 	}
 	if err := ns.Do(func() error { return SetPromiscuous(9999, true) }); !errors.Is(err, unix.ENODEV) {
 		t.Errorf("an interface that does not exist: %v, want ENODEV", err)

@@ -25,7 +25,7 @@ const patience = 15 * time.Second
 //
 // The far ends are behind r1 at first.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	lab      *lab.Lab
 	pe       *lab.Namespace
 	r1, r2   *lab.Namespace
@@ -46,7 +46,7 @@ func testLog(t *testing.T) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	l := lab.New(t)
 	w := &world{t: t, lab: l, pe: l.Namespace("pe"), r1: l.Namespace("r1"), r2: l.Namespace("r2"), plane: fake.New(),
@@ -109,6 +109,17 @@ func (w *world) run(flows ...dataplane.Flow) {
 		if err := w.stop(); err != nil {
 			w.t.Errorf("Run: %v", err)
 		}
+	})
+}
+
+// awaitWay waits until the flow's way is the one wanted; the zero one is none.
+func (w *world) awaitWay(what string, flow dataplane.Flow, want dataplane.NextHop) {
+	w.t.Helper()
+	w.lab.Poll(patience, what, func() error {
+		if d := cmp.Diff(want, w.resolver.Ways()[flow]); d != "" {
+			return fmt.Errorf("way (-want +got):\n%s", d)
+		}
+		return nil
 	})
 }
 

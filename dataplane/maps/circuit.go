@@ -103,7 +103,7 @@ func (m *Maps) putVLANs(c dataplane.Circuit, key uint32) error {
 		// Another pseudowire had this very circuit: nothing leads to its entry now.
 		m.vlans.forget(owner)
 		m.vlans.keys[c] = key
-		if err := remove(m.objects.Transmits, owner, fmt.Sprintf("circuit %v", c)); err != nil {
+		if err := m.transmits.remove(owner, fmt.Sprintf("circuit %v", c)); err != nil {
 			return err
 		}
 	}
@@ -162,7 +162,7 @@ func (m *Maps) deleteCircuit(c dataplane.Circuit) error {
 	if err := m.deleteVLANs(c, key); err != nil {
 		return err
 	}
-	return remove(m.objects.Transmits, key, fmt.Sprintf("circuit %v", c))
+	return m.transmits.remove(key, fmt.Sprintf("circuit %v", c))
 }
 
 func vlanKey(c dataplane.Circuit, vid uint16) bpf.LongwireVlanKey {

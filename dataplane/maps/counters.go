@@ -55,11 +55,9 @@ func (m *Maps) Counters() (map[string]dataplane.Counters, error) {
 			c.EncapBytes += v.EncapBytes
 			c.DecapPackets += v.DecapPackets
 			c.DecapBytes += v.DecapBytes
-			c.Fragmented += v.Fragmented
-			c.Answered += v.Answered
-			c.PreviousCookie += v.PreviousCookie
-			c.SequenceGaps += v.SequenceGaps
-			c.SequenceResets += v.SequenceResets
+		}
+		if err := m.addEvents(&c, slot); err != nil {
+			return nil, fmt.Errorf("read the events of %s: %w", name, err)
 		}
 		all[name] = c
 	}
@@ -72,6 +70,22 @@ func (m *Maps) Counters() (map[string]dataplane.Counters, error) {
 		return nil, fmt.Errorf("read the drops map: %w", err)
 	}
 	return all, nil
+}
+
+// addEvents adds up over all CPUs what happened to a pseudowire now and then.
+func (m *Maps) addEvents(c *dataplane.Counters, slot uint32) error {
+	var perCPU []bpf.LongwireSessionEvents
+	if err := m.objects.Events.Lookup(slot, &perCPU); err != nil {
+		return err
+	}
+	for _, v := range perCPU {
+		c.Fragmented += v.Fragmented
+		c.Answered += v.Answered
+		c.PreviousCookie += v.PreviousCookie
+		c.SequenceGaps += v.SequenceGaps
+		c.SequenceResets += v.SequenceResets
+	}
+	return nil
 }
 
 // eachDrop calls f with the sum over all CPUs of every drop counter.
@@ -101,6 +115,9 @@ func (m *Maps) clearCounters(slot uint32) error {
 	}
 	if err := m.objects.Counters.Put(slot, make([]bpf.LongwireSessionCounters, n)); err != nil {
 		return fmt.Errorf("clear the counters: %w", err)
+	}
+	if err := m.objects.Events.Put(slot, make([]bpf.LongwireSessionEvents, n)); err != nil {
+		return fmt.Errorf("clear the events: %w", err)
 	}
 	if err := m.objects.Sequences.Put(slot, bpf.LongwireSequence{}); err != nil {
 		return fmt.Errorf("clear the sequence numbers: %w", err)

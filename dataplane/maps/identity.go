@@ -27,7 +27,7 @@ func nameKey(pseudowire string) (bpf.LongwireIdentityKey, error) {
 
 // adoptSlots learns the slots and session ids that the maps know.
 func (m *Maps) adoptSlots() error {
-	m.slots, m.taken, m.sessions = map[string]uint32{}, map[uint32]bool{}, map[uint32]bool{}
+	m.slots, m.taken, m.sessions, m.places = map[string]uint32{}, map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}
 	err := each(m.objects.Identities, func(k bpf.LongwireIdentityKey, v bpf.LongwireIdentity) error {
 		name, _, _ := strings.Cut(string(k.Name[:]), "\x00")
 		m.remember(name, v)
@@ -44,6 +44,7 @@ func (m *Maps) remember(name string, v bpf.LongwireIdentity) {
 	m.slots[name] = v.Slot
 	m.taken[v.Slot] = true
 	m.sessions[v.Session] = true
+	m.places[m.receives.at(v.Session)] = true
 }
 
 // names returns the pseudowires by slot.
@@ -133,15 +134,20 @@ func (m *Maps) Identity(pseudowire string, reserved func(dataplane.SessionID) bo
 	return decodeIdentity(v)
 }
 
-// newSession draws a session id that nothing uses. Small numbers are left to
-// static sessions, which people write by hand.
+// newSession draws a session id that nothing uses, if it can one whose copy has a
+// place of its own. Small numbers are left to static sessions, which people
+// write by hand.
 func (m *Maps) newSession(reserved func(dataplane.SessionID) bool) uint32 {
+	const attempts = 64 // to find a free place
 	var b [4]byte
-	for {
+	for n := 0; ; n++ {
 		_, _ = rand.Read(b[:])
 		id := binary.NativeEndian.Uint32(b[:])
 		var v bpf.LongwireReceive
 		inUse := m.sessions[id] || m.objects.Receives.Lookup(id, &v) == nil
+		if n < attempts && m.places[m.receives.at(id)] {
+			continue
+		}
 		if id > 0xffff && !inUse && !reserved(dataplane.SessionID(id)) {
 			return id
 		}
@@ -174,5 +180,6 @@ func (m *Maps) Forget(pseudowire string) error {
 	delete(m.slots, pseudowire)
 	delete(m.taken, slot)
 	delete(m.sessions, v.Session)
+	delete(m.places, m.receives.at(v.Session))
 	return nil
 }

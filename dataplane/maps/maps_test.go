@@ -182,6 +182,29 @@ func TestManyFlows(t *testing.T) {
 	}
 }
 
+// TestCapacityOfPorts gives every pseudowire that there is room for a VLAN of a
+// port of its own, of which the rest is the host's.
+func TestCapacityOfPorts(t *testing.T) {
+	const capacity = 8
+	m := open(t, lab.New(t).BPFFS(), capacity)
+	want := map[dataplane.Circuit]bool{}
+	for i := 1; i <= capacity; i++ {
+		vlan := transmit(i, string(rune('a'+i)))
+		vlan.Circuit.VLANs.Outer = "100"
+		for _, tx := range []dataplane.Transmit{{Circuit: dataplane.Port(i), Shared: true, ToHost: true}, vlan} {
+			must(t, m.PutTransmit(tx))
+			want[tx.Circuit] = true
+		}
+	}
+	state, err := m.Read()
+	must(t, err)
+	for circuit := range want {
+		if _, ok := state.Transmit[circuit]; !ok {
+			t.Errorf("circuit %v is missing", circuit)
+		}
+	}
+}
+
 // TestManyPseudowires gives out all of the default capacity quickly enough for
 // a first start.
 func TestManyPseudowires(t *testing.T) {
@@ -208,8 +231,10 @@ func TestManyPseudowires(t *testing.T) {
 func TestPins(t *testing.T) {
 	dir := filepath.Join(lab.New(t).BPFFS(), "pins")
 	want := []string{
-		"counters", "drops", "endpoints", "identities", "next_hops", "prog-decap", "prog-encap", "prog-resolve_next_hop", "prog-segment",
-		"receives", "sequences", "settings", "transmits", "vlans",
+		"counters", "drops", "endpoints", "events", "identities", "next_hops", "ports",
+		"prog-decap", "prog-encap", "prog-resolve_next_hop", "prog-segment",
+		"prog-xdp_decap", "prog-xdp_decap_large", "prog-xdp_encap", "prog-xdp_encap_large",
+		"receive_copies", "receives", "sequences", "settings", "transmit_copies", "transmits", "vlans",
 	}
 	var before ebpf.ProgramID
 	for range 2 {

@@ -2,6 +2,7 @@ package maps
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -95,7 +96,8 @@ func (m *Maps) Lease(f dataplane.Flow, nh dataplane.NextHop) error {
 		return err
 	}
 	v.Expires = now + uint64(dataplane.LeaseDuration/m.tick)
-	return m.writeNextHop(i, v)
+	// Leases are renewed all the time, so this is the time to catch up.
+	return errors.Join(m.writeNextHop(i, v), m.settle())
 }
 
 // Revoke implements dataplane.NextHops.

@@ -63,7 +63,7 @@ func (m *Maps) PutReceive(r dataplane.Receive) error {
 	if err != nil {
 		return err
 	}
-	return put(m.objects.Receives, uint32(r.Session), v, fmt.Sprintf("session %d", r.Session))
+	return m.receives.put(uint32(r.Session), v, fmt.Sprintf("session %d", r.Session))
 }
 
 // PutTransmit implements dataplane.Target. The entry comes before the VLANs
@@ -82,7 +82,7 @@ func (m *Maps) PutTransmit(t dataplane.Transmit) error {
 		return err
 	}
 	key := transmitKey(t.Circuit, slot)
-	if err := put(m.objects.Transmits, key, v, fmt.Sprintf("circuit %v", t.Circuit)); err != nil {
+	if err := m.transmits.put(key, v, fmt.Sprintf("circuit %v", t.Circuit)); err != nil {
 		return err
 	}
 	if key < transmitVLANs {
@@ -93,7 +93,7 @@ func (m *Maps) PutTransmit(t dataplane.Transmit) error {
 
 // DeleteReceive implements dataplane.Target.
 func (m *Maps) DeleteReceive(id dataplane.SessionID) error {
-	return remove(m.objects.Receives, uint32(id), fmt.Sprintf("session %d", id))
+	return m.receives.remove(uint32(id), fmt.Sprintf("session %d", id))
 }
 
 // DeleteTransmit implements dataplane.Target.
@@ -101,7 +101,7 @@ func (m *Maps) DeleteTransmit(c dataplane.Circuit) error {
 	if c.VLANs != (dataplane.VLANs{}) {
 		return m.deleteCircuit(c)
 	}
-	return remove(m.objects.Transmits, uint32(c.IfIndex), fmt.Sprintf("circuit %v", c))
+	return m.transmits.remove(uint32(c.IfIndex), fmt.Sprintf("circuit %v", c))
 }
 
 func put[K, V any](m *ebpf.Map, key K, value V, what string) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -24,10 +25,25 @@ func ensureBPFFS(dir string) error {
 	if dir != bpffsRoot && !strings.HasPrefix(dir, bpffsRoot+"/") {
 		return fmt.Errorf("pin directory %s is on no bpffs: mount one there (mount -t bpf bpf %s)", dir, dir)
 	}
+	if ownMounts("self", strconv.Itoa(os.Getppid())) {
+		return fmt.Errorf("no bpffs is mounted on %s, and one mounted now would end with this command, and with it all forwarding, since it has mounts of its own (ip netns exec does that): use nsenter --net=/run/netns/NAME instead", bpffsRoot)
+	}
 	if err := unix.Mount("bpf", bpffsRoot, "bpf", 0, "mode=0700"); err != nil {
 		return fmt.Errorf("mount a bpffs on %s: %w (CAP_SYS_ADMIN is needed; or run: mount -t bpf bpf %s)", bpffsRoot, err, bpffsRoot)
 	}
 	return nil
+}
+
+// ownMounts tells whether a process has a mount namespace that its parent does
+// not share. A parent that cannot be seen, as that of a container's first
+// process, is no sign of it.
+func ownMounts(process, parent string) bool {
+	own, err := os.Readlink("/proc/" + process + "/ns/mnt")
+	if err != nil {
+		return false
+	}
+	shared, err := os.Readlink("/proc/" + parent + "/ns/mnt")
+	return err == nil && own != shared
 }
 
 // lockDir makes the pin directory and takes it for this process alone; the

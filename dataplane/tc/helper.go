@@ -10,13 +10,18 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
+// HelperSegment is the end of the helper pair whose ingress encapsulates. What
+// leaves it arrives at the other end, which also decapsulates what is marked
+// MARK_DECAP (bpf/consts.h).
+const HelperSegment = "longwire1"
+
 // The helper pair is a veth pair of our own. What needs the kernel's stack goes
 // through it: super-frames to be cut, since it has no segmentation offload, and
 // packets whose next hop is not leased, since behind it the kernel takes them
 // for the IP packets that they have become.
 const (
 	helperResolve = "longwire0" // its ingress routes
-	helperSegment = "longwire1" // its ingress encapsulates
+	helperSegment = HelperSegment
 
 	helperMTU = 65535 // bytes; nothing that gets here may be too big for it
 )
@@ -38,15 +43,19 @@ var noOffloads = []string{
 // no checksum left to fill in.
 const checksumOffload = "tx-checksum-ip-generic"
 
-// ensureHelperPair makes the pair unless it is there and up. A pair whose
-// checksum offload is not the one wanted, because the kernel has changed, cannot
-// be: it does not survive a boot.
+// ensureHelperPair makes the pair unless it is there and up. One that was made
+// when the programs could see checksums loses that offload when they no longer
+// can; the other way round it keeps working as it is.
 func ensureHelperPair(checksums bool) (helpers, error) {
 	a, errA := netlink.LinkByName(helperResolve)
 	b, errB := netlink.LinkByName(helperSegment)
 	if errA == nil && errB == nil && a.Type() == "veth" && a.Attrs().ParentIndex == b.Attrs().Index &&
 		isUp(a) && isUp(b) {
-		return helpers{a.Attrs().Index, b.Attrs().Index}, nil
+		h := helpers{a.Attrs().Index, b.Attrs().Index}
+		if checksums {
+			return h, nil
+		}
+		return h, errors.Join(withoutOffloads(helperResolve, false), withoutOffloads(helperSegment, false))
 	}
 	if err := deleteHelperPair(); err != nil {
 		return helpers{}, err

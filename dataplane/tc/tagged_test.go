@@ -1,74 +1,22 @@
 package tc_test
 
 import (
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"testing"
 	"time"
 
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/link"
-
 	"longwire/dataplane/tc"
 	"longwire/test/lab"
 )
 
-// tag is a VLAN tag: EtherType, and priority with VLAN id.
-type tag struct{ protocol, tci uint16 }
-
-// tagger loads a program that puts tags on a frame, or takes as many off, as a
-// VLAN device would: this works where the kernel has none.
-func tagger(t *testing.T, tags []tag, push bool) *ebpf.Program {
-	t.Helper()
-	var code asm.Instructions
-	code = append(code, asm.Mov.Reg(asm.R6, asm.R1))
-	for _, v := range tags {
-		code = append(code, asm.Mov.Reg(asm.R1, asm.R6))
-		if push {
-			wire := binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v.protocol))
-			code = append(code, asm.Mov.Imm(asm.R2, int32(wire)), asm.Mov.Imm(asm.R3, int32(v.tci)), asm.FnSkbVlanPush.Call())
-		} else {
-			code = append(code, asm.FnSkbVlanPop.Call())
-		}
-	}
-	code = append(code, asm.Mov.Imm(asm.R0, -1), asm.Return())
-	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, License: "GPL", Instructions: code})
-	if err != nil {
-		t.Fatalf("load a tagger: %v", err)
-	}
-	t.Cleanup(func() { _ = prog.Close() })
-	return prog
-}
-
-// tagged makes a host send and expect all its frames with tags.
-func tagged(t *testing.T, ce *lab.Namespace, tags []tag) {
-	t.Helper()
-	for attach, prog := range map[ebpf.AttachType]*ebpf.Program{
-		ebpf.AttachTCXEgress:  tagger(t, tags, true),
-		ebpf.AttachTCXIngress: tagger(t, tags, false),
-	} {
-		err := ce.Do(func() error {
-			l, err := link.AttachTCX(link.TCXOptions{Interface: ce.Index(lab.HostPort(0)), Program: prog, Attach: attach})
-			if err == nil {
-				t.Cleanup(func() { _ = l.Close() })
-			}
-			return err
-		})
-		if err != nil {
-			t.Fatalf("attach a tagger: %v", err)
-		}
-	}
-}
-
 // TestTaggedTransfer moves bytes by TCP in super-frames that carry up to three
 // VLAN tags beside and in them.
 func TestTaggedTransfer(t *testing.T) {
-	stacks := map[string][]tag{
-		"802.1Q": {{0x8100, 100}},
-		"QinQ":   {{0x8100, 100}, {0x88a8, 0x6000 | 200}},
-		"three":  {{0x8100, 100}, {0x8100, 300}, {0x88a8, 200}},
+	stacks := map[string][]lab.Tag{
+		"802.1Q": {{TPID: lab.EtherTypeVLAN, TCI: 100}},
+		"QinQ":   {{TPID: lab.EtherTypeQinQ, TCI: 0x6000 | 200}, {TPID: lab.EtherTypeVLAN, TCI: 100}},
+		"three":  {{TPID: lab.EtherTypeQinQ, TCI: 200}, {TPID: lab.EtherTypeVLAN, TCI: 300}, {TPID: lab.EtherTypeVLAN, TCI: 100}},
 	}
 	for name, tags := range stacks {
 		for _, c := range carriers {
@@ -85,7 +33,7 @@ func TestTaggedTransfer(t *testing.T) {
 						// Room for the tags: the ports themselves take no more.
 						ce.Run("ip", "route", "change", "198.18.0.0/24", "dev", lab.HostPort(0), "mtu", "1400")
 						ce.Run("ip", "-6", "route", "replace", "2001:db8:ce::/64", "dev", lab.HostPort(0), "metric", "1", "mtu", "1400")
-						tagged(t, ce, tags)
+						ce.Tagged(lab.HostPort(0), tags...)
 					}
 					if err := top.CE1.Ping(lab.Host4(2, 0), 56, 2*time.Second); err != nil {
 						t.Error(err)

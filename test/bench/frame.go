@@ -23,6 +23,7 @@ type mac [6]byte
 type template struct {
 	destination, source mac
 	to, from            netip.Addr
+	port                uint16 // of UDP, at the destination
 }
 
 // frame makes a frame of n bytes, at least as long as its headers. Its UDP
@@ -50,7 +51,7 @@ func (t template) frame(n int) []byte {
 	}
 	udp := ip[l4:]
 	binary.BigEndian.PutUint16(udp, 49152)
-	binary.BigEndian.PutUint16(udp[2:], discardPort)
+	binary.BigEndian.PutUint16(udp[2:], t.port)
 	binary.BigEndian.PutUint16(udp[4:], uint16(len(udp)))
 	for i := udpLen; i < len(udp); i++ {
 		udp[i] = byte(i)

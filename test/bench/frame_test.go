@@ -12,7 +12,7 @@ import (
 
 var exampleTemplate = template{
 	destination: mac{2, 0, 0, 0, 0, 1}, source: mac{2, 0, 0, 0, 0, 2},
-	from: netip.MustParseAddr("198.18.0.1"), to: netip.MustParseAddr("198.18.0.2"),
+	from: netip.MustParseAddr("198.18.0.1"), to: netip.MustParseAddr("198.18.0.2"), port: discardPort,
 }
 
 // TestFrame makes gopacket read what we wrote, and write the same.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"longwire/dataplane"
+	"longwire/test/lab"
 )
 
 // lease is a next hop that is kept leased, as the agent keeps it, while it is
@@ -58,6 +59,18 @@ func (l *lease) set(on bool) error {
 		return l.renew()
 	}
 	return l.cache.Revoke(l.flow)
+}
+
+// leaseBoth leases the next hops of both ends of a site, each the other's uplink.
+func (w *world) leaseBoth(s *site, c carrier) error {
+	s.carrier = &c
+	for end, p := range s.planes {
+		nh := dataplane.NextHop{IfIndex: s.pe[end].Index(lab.Uplink), MTU: lab.UnderlayMTU}
+		copy(nh.Source[:], s.pe[end].MAC(lab.Uplink))
+		copy(nh.Destination[:], s.pe[1-end].MAC(lab.Uplink))
+		s.leases = append(s.leases, w.keepLeased(p, c.session(0, end).flow(), nh))
+	}
+	return s.lease(true)
 }
 
 // lease switches the leases of both ends of a site.

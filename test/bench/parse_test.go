@@ -87,3 +87,18 @@ func TestScale(t *testing.T) {
 		t.Errorf("%d rounds, want 3", got)
 	}
 }
+
+// TestCallCode has exactly the calls whose time is divided by their number.
+func TestCallCode(t *testing.T) {
+	for _, n := range []int{0, 1, 64} {
+		calls := 0
+		for _, ins := range callCode(n) {
+			if ins.IsBuiltinCall() {
+				calls++
+			}
+		}
+		if calls != n {
+			t.Errorf("%d calls of %d", calls, n)
+		}
+	}
+}

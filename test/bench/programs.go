@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -31,27 +32,44 @@ import (
 // case. Frames of local senders come with partial checksums and need less.
 
 // frameSizes are the lengths of frames in bytes.
-var frameSizes = []int{64, 512, 1450}
+var frameSizes = []int{smallFrame, 512, fullSize}
+
+// fullSize is nearly the largest.
+const fullSize = 1450
 
 // row is one program in one state: a line for each carrier.
 type row struct {
 	name    string
 	leased  bool
+	xdp     bool
 	program func(*site) *ebpf.Program
 }
 
 var (
-	encapOf   = func(s *site) *ebpf.Program { return s.planes[0].Programs().Encap }
-	resolveOf = func(s *site) *ebpf.Program { return s.planes[0].Programs().ResolveNextHop }
-	decapOf   = func(s *site) *ebpf.Program { return s.planes[1].Programs().Decap }
+	encapOf    = func(s *site) *ebpf.Program { return s.planes[0].Programs().Encap }
+	resolveOf  = func(s *site) *ebpf.Program { return s.planes[0].Programs().ResolveNextHop }
+	decapOf    = func(s *site) *ebpf.Program { return s.planes[1].Programs().Decap }
+	xdpEncapOf = func(s *site) *ebpf.Program { return s.planes[0].Programs().XdpEncap }
+	xdpDecapOf = func(s *site) *ebpf.Program { return s.planes[1].Programs().XdpDecap }
+)
+
+// The rows that goals are set for.
+const (
+	rowEncap = "encap, leased next hop"
+	rowDecap = "decap"
+
+	rowEncapXDP = "encap by XDP"
+	rowDecapXDP = "decap by XDP"
 )
 
 // rows are the lines of the table.
 var rows = []row{
-	{"encap, leased next hop", true, encapOf},
-	{"encap, no lease", false, encapOf},
-	{"routing without a lease", false, resolveOf},
-	{"decap", true, decapOf},
+	{rowEncap, true, false, encapOf},
+	{"encap, no lease", false, false, encapOf},
+	{"routing without a lease", false, false, resolveOf},
+	{rowDecap, true, false, decapOf},
+	{rowEncapXDP, true, true, xdpEncapOf},
+	{rowDecapXDP, true, true, xdpDecapOf},
 }
 
 // figure is one place in the table of programs.
@@ -64,8 +82,8 @@ type figure struct {
 // timings are the samples of every figure, in nanoseconds per packet.
 type timings map[figure][]float64
 
-// measurePrograms times the programs and returns their table.
-func measurePrograms(w *world, g *generator, s scale) string {
+// measurePrograms times the programs.
+func measurePrograms(w *world, g *generator, s scale) timings {
 	stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
 	w.must(err, "count the run time of programs (Linux 5.8)")
 	// They cost something, which the measurements that follow must not pay.
@@ -82,7 +100,7 @@ func measurePrograms(w *world, g *generator, s scale) string {
 			}
 		}
 	}
-	return t.table()
+	return t
 }
 
 func closeQuietly(c io.Closer) { _ = c.Close() }
@@ -90,35 +108,28 @@ func closeQuietly(c io.Closer) { _ = c.Close() }
 // sample floods a site with frames of one size, with and without a lease.
 func (t timings) sample(ctx context.Context, g *generator, s *site, size int, length time.Duration) error {
 	for _, leased := range []bool{true, false} {
+		programs := map[string]*ebpf.Program{}
+		for _, r := range rows {
+			if r.leased == leased && r.xdp == (s.xdp != nil) {
+				programs[r.name] = r.program(s)
+			}
+		}
+		if len(programs) == 0 {
+			continue
+		}
 		if err := s.lease(leased); err != nil {
 			return err
 		}
-		before, err := s.clocks(leased)
+		times, err := s.time(programs, func() (uint64, error) {
+			sent, _, err := g.entrance(s).flood(ctx, size, length)
+			return sent, err
+		})
 		if err != nil {
-			return err
+			return fmt.Errorf("%d bytes: %w", size, err)
 		}
-		sent, _, err := g.flood(ctx, s, size, length)
-		if err != nil {
-			return err
-		}
-		after, err := s.clocks(leased)
-		if err != nil {
-			return err
-		}
-		empty, err := perPacket(before[emptyRow], after[emptyRow], sent)
-		if err != nil {
-			return fmt.Errorf("the empty program: %w", err)
-		}
-		for name := range before {
-			if name == emptyRow {
-				continue
-			}
-			ns, err := perPacket(before[name], after[name], sent)
-			if err != nil {
-				return fmt.Errorf("%s, %d bytes: %w", name, size, err)
-			}
+		for name, ns := range times {
 			at := figure{name, *s.carrier, size}
-			t[at] = append(t[at], ns-empty)
+			t[at] = append(t[at], ns)
 		}
 	}
 	return s.lease(true)
@@ -127,20 +138,45 @@ func (t timings) sample(ctx context.Context, g *generator, s *site, size int, le
 // emptyRow is what is subtracted from the others; it is no line of the table.
 const emptyRow = "empty"
 
+// time returns the nanoseconds that each program takes of a packet, beyond the
+// empty one, while frames are sent; send returns how many arrived.
+func (s *site) time(programs map[string]*ebpf.Program, send func() (uint64, error)) (map[string]float64, error) {
+	programs = maps.Clone(programs)
+	programs[emptyRow] = s.empty
+	before, err := clocks(programs)
+	if err != nil {
+		return nil, err
+	}
+	sent, err := send()
+	if err != nil {
+		return nil, err
+	}
+	after, err := clocks(programs)
+	if err != nil {
+		return nil, err
+	}
+	times := map[string]float64{}
+	for name := range programs {
+		if times[name], err = perPacket(before[name], after[name], sent); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	empty := times[emptyRow]
+	delete(times, emptyRow)
+	for name := range times {
+		times[name] -= empty
+	}
+	return times, nil
+}
+
 // clock is what the kernel knows of a program.
 type clock struct {
 	runs uint64
 	took time.Duration
 }
 
-// clocks reads the statistics of the programs that work in a state.
-func (s *site) clocks(leased bool) (map[string]clock, error) {
-	programs := map[string]*ebpf.Program{emptyRow: s.empty}
-	for _, r := range rows {
-		if r.leased == leased {
-			programs[r.name] = r.program(s)
-		}
-	}
+// clocks reads the statistics of programs.
+func clocks(programs map[string]*ebpf.Program) (map[string]clock, error) {
 	all := map[string]clock{}
 	for name, p := range programs {
 		stats, err := p.Stats()

@@ -20,22 +20,22 @@ const smallFrame = 64
 // so that no variant pays for what a host would do with them.
 type sink struct{ count *ebpf.Map }
 
-// newSink puts a sink on the ingress of a host's port.
-func (w *world) newSink(ce *lab.Namespace) (*sink, error) {
+// newSink puts a sink for frames to a UDP port on the ingress of a device.
+func (w *world) newSink(ns *lab.Namespace, device string, port uint16) (*sink, error) {
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "bench_sink", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
 	if err != nil {
 		return nil, fmt.Errorf("make a counter: %w", err)
 	}
 	w.Cleanup(func() { _ = m.Close() })
-	prog, err := w.classifier(sinkCode(m.FD()))
+	prog, err := w.classifier(sinkCode(m.FD(), port))
 	if err != nil {
 		return nil, err
 	}
-	return &sink{m}, w.attach(ce, ce.Index(lab.HostPort(0)), prog, second)
+	return &sink{m}, w.attach(ns, ns.Index(device), prog, second)
 }
 
 // sinkCode recognises frames of the generator by their port.
-func sinkCode(counter int) asm.Instructions {
+func sinkCode(counter int, port uint16) asm.Instructions {
 	const (
 		protocolAt = ethernetLen + 9
 		portAt     = ethernetLen + ipv4Len + 2
@@ -54,9 +54,9 @@ func sinkCode(counter int) asm.Instructions {
 		asm.LoadMem(asm.R2, asm.RFP, buffer, asm.Byte),
 		asm.JNE.Imm(asm.R2, protocolUDP, pass),
 		asm.LoadMem(asm.R2, asm.RFP, buffer+window-2, asm.Byte),
-		asm.JNE.Imm(asm.R2, discardPort>>8, pass),
+		asm.JNE.Imm(asm.R2, int32(port>>8), pass),
 		asm.LoadMem(asm.R2, asm.RFP, buffer+window-1, asm.Byte),
-		asm.JNE.Imm(asm.R2, discardPort&0xff, pass),
+		asm.JNE.Imm(asm.R2, int32(port&0xff), pass),
 		asm.LoadMapValue(asm.R1, counter, 0),
 		asm.Mov.Imm(asm.R2, 1),
 		asm.StoreXAdd(asm.R1, asm.R2, asm.DWord),
@@ -74,20 +74,36 @@ func (s *sink) seen() (uint64, error) {
 	return n, nil
 }
 
-// generator makes the kernel receive frames by a circuit: XDP live frames
-// (kernel 5.18), let through by a program that passes everything on.
+// generator makes the kernel receive frames: XDP live frames (kernel 5.18), let
+// through by a program that passes everything on.
 type generator struct{ pass *ebpf.Program }
 
 func (w *world) newGenerator() (*generator, error) {
-	const xdpPass = 2
-	pass, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: ebpf.XDP, License: "MIT", Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, xdpPass), asm.Return()},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("load the generator: %w", err)
+	pass, err := w.xdp(asm.Instructions{asm.Mov.Imm(asm.R0, xdpPass), asm.Return()})
+	return &generator{pass}, err
+}
+
+// entrance is where frames come into a site, and where they are counted.
+type entrance struct {
+	ns     *lab.Namespace
+	device string
+	// program decides about the frames as the device's XDP program would.
+	program *ebpf.Program
+	// native says that the device has that program; otherwise it gets it while
+	// there are frames, as only a device with one has the queues that live
+	// frames pretend to come from. The program there never sees them.
+	native bool
+	frame  func(size int) []byte
+	sink   *sink
+}
+
+// entrance returns the one at the first circuit: as short a way as there is.
+func (g *generator) entrance(s *site) entrance {
+	e := entrance{ns: s.pe[0], device: lab.Circuit(0), program: g.pass, frame: s.frame, sink: s.sink}
+	if s.xdp != nil {
+		e.program, e.native = s.xdp, true
 	}
-	w.Cleanup(func() { _ = pass.Close() })
-	return &generator{pass}, nil
+	return e
 }
 
 // xdpContext is struct xdp_md.
@@ -96,9 +112,9 @@ type xdpContext struct {
 }
 
 // send sends frames by the interface, in whose namespace the thread is.
-func (g *generator) send(ifindex int, frame []byte, n uint32) error {
+func (e entrance) send(ifindex int, frame []byte, n uint32) error {
 	const liveFrames = 1 << 1 // BPF_F_TEST_XDP_LIVE_FRAMES
-	_, err := g.pass.Run(&ebpf.RunOptions{
+	_, err := e.program.Run(&ebpf.RunOptions{
 		Data: frame, Repeat: n, Flags: liveFrames,
 		Context: xdpContext{DataEnd: uint32(len(frame)), IngressIfindex: uint32(ifindex)},
 	})
@@ -108,34 +124,34 @@ func (g *generator) send(ifindex int, frame []byte, n uint32) error {
 	return nil
 }
 
-// flood offers a site as many frames as one processor can for a while. It
-// returns how many reached the far end, and the time that it took.
-func (g *generator) flood(ctx context.Context, s *site, size int, length time.Duration) (uint64, time.Duration, error) {
+// flood offers as many frames as one processor can for a while. It returns how
+// many were counted, and the time that it took.
+func (e entrance) flood(ctx context.Context, size int, length time.Duration) (uint64, time.Duration, error) {
 	const burst = 10000
-	circuit := s.pe[0].Index(lab.Circuit(0))
-	frame := s.frame(size)
+	ifindex := e.ns.Index(e.device)
+	frame := e.frame(size)
 	var seen uint64
 	var took time.Duration
-	err := s.pe[0].Do(func() (err error) {
-		// Only an interface with a program has the queues that live frames
-		// pretend to come from. The program itself never sees them.
-		l, err := link.AttachXDP(link.XDPOptions{Program: g.pass, Interface: circuit, Flags: link.XDPDriverMode})
-		if err != nil {
-			return fmt.Errorf("attach XDP to the circuit: %w", err)
+	err := e.ns.Do(func() (err error) {
+		if !e.native {
+			l, err := link.AttachXDP(link.XDPOptions{Program: e.program, Interface: ifindex, Flags: link.XDPDriverMode})
+			if err != nil {
+				return fmt.Errorf("attach XDP to %s: %w", e.device, err)
+			}
+			defer closeQuietly(l)
 		}
-		defer func() { err = errors.Join(err, l.Close()) }()
-		before, err := s.sink.seen()
+		before, err := e.sink.seen()
 		if err != nil {
 			return err
 		}
 		begin := time.Now()
 		for time.Since(begin) < length && ctx.Err() == nil {
-			if err := g.send(circuit, frame, burst); err != nil {
+			if err := e.send(ifindex, frame, burst); err != nil {
 				return err
 			}
 		}
 		took = time.Since(begin)
-		after, err := s.sink.seen()
+		after, err := e.sink.seen()
 		seen = after - before
 		return errors.Join(err, ctx.Err())
 	})
@@ -147,19 +163,18 @@ func (g *generator) flood(ctx context.Context, s *site, size int, length time.Du
 
 // frame makes a frame from the first host to the second.
 func (s *site) frame(size int) []byte {
-	t := template{from: lab.Host4(1, 0), to: lab.Host4(2, 0)}
+	t := template{from: lab.Host4(1, 0), to: lab.Host4(2, 0), port: discardPort}
 	copy(t.source[:], s.ce[0].MAC(lab.HostPort(0)))
 	copy(t.destination[:], s.ce[1].MAC(lab.HostPort(0)))
 	return t.frame(size)
 }
 
-// rate returns the small packets per second that reach the far end, in
-// millions.
-func (g *generator) rate(ctx context.Context, s *site, length time.Duration) (float64, error) {
+// rate returns the small packets per second that are counted, in millions.
+func (e entrance) rate(ctx context.Context, length time.Duration) (float64, error) {
 	const warmUp = 10 * time.Millisecond
-	if _, _, err := g.flood(ctx, s, smallFrame, warmUp); err != nil {
+	if _, _, err := e.flood(ctx, smallFrame, warmUp); err != nil {
 		return 0, err
 	}
-	seen, took, err := g.flood(ctx, s, smallFrame, length)
+	seen, took, err := e.flood(ctx, smallFrame, length)
 	return float64(seen) / took.Seconds() / 1e6, err
 }

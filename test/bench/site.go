@@ -41,8 +41,12 @@ func newWorld(r *runner) *world {
 type site struct {
 	name   string
 	ce, pe [2]*lab.Namespace
-	sink   *sink
+	sink   *sink         // at the port of the second host
 	empty  *ebpf.Program // sees every packet at the far end
+	// routed is the longer way in, nil where there is none.
+	routed *entrance
+	// xdp is what the first circuit has in front of the stack, if anything.
+	xdp *ebpf.Program
 	// underlay and circuits switch the offloads of both ends of these links.
 	underlay, circuits []*offloads
 	// What only Longwire has. Without leases the carrier is set all the same.
@@ -65,11 +69,14 @@ func (w *world) build(v variant) (*site, error) {
 		w.lab.Veth(ce, lab.HostPort(0), pe, lab.Circuit(0), lab.DefaultMTU)
 		ce.Address(lab.HostPort(0), netip.PrefixFrom(lab.Host4(end+1, 0), 24).String())
 		addUnderlay(pe, end)
-		s.underlay = append(s.underlay, w.offloads(pe, lab.Uplink))
-		s.circuits = append(s.circuits, w.offloads(pe, lab.Circuit(0)), w.offloads(ce, lab.HostPort(0)))
 	}
 	if err := v.join(w, s); err != nil {
 		return nil, err
+	}
+	// XDP changes what a device offers, so this comes after it.
+	for end, pe := range s.pe {
+		s.underlay = append(s.underlay, w.offloads(pe, lab.Uplink))
+		s.circuits = append(s.circuits, w.offloads(pe, lab.Circuit(0)), w.offloads(s.ce[end], lab.HostPort(0)))
 	}
 	const patience = 5 * time.Second
 	if err := s.ce[0].Ping(lab.Host4(2, 0), 56, patience); err != nil {
@@ -78,7 +85,7 @@ func (w *world) build(v variant) (*site, error) {
 	err := w.attach(s.ce[1], s.ce[1].Index(lab.HostPort(0)), w.empty, first)
 	w.must(err, "attach the empty program")
 	s.empty = w.empty
-	s.sink, err = w.newSink(s.ce[1])
+	s.sink, err = w.newSink(s.ce[1], lab.HostPort(0), discardPort)
 	w.must(err, "count at the far end")
 	return s, nil
 }

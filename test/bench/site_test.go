@@ -51,7 +51,7 @@ func TestVariants(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if mpps, err := g.rate(t.Context(), s, 20*time.Millisecond); err != nil || mpps < 0.001 || mpps > 1000 {
+			if mpps, err := g.entrance(s).rate(t.Context(), 20*time.Millisecond); err != nil || mpps < 0.001 || mpps > 1000 {
 				t.Errorf("rate %v, %v", mpps, err)
 			}
 			if micros, err := roundTrip(t.Context(), s, 100); err != nil || micros < 0.1 || micros > 1e6 {
@@ -103,7 +103,7 @@ func TestSinkLetsOthersThrough(t *testing.T) {
 	if n, err := s.sink.seen(); n != 0 || err != nil {
 		t.Errorf("counted %d frames of others, %v", n, err)
 	}
-	if _, _, err := g.flood(t.Context(), s, 512, time.Millisecond); err != nil {
+	if _, _, err := g.entrance(s).flood(t.Context(), 512, time.Millisecond); err != nil {
 		t.Error(err)
 	}
 	if n, err := s.sink.seen(); n == 0 || err != nil {
@@ -120,7 +120,7 @@ func TestInterrupted(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := g.rate(ctx, s, time.Minute); err == nil {
+	if _, err := g.entrance(s).rate(ctx, time.Minute); err == nil {
 		t.Error("rate: no error")
 	}
 	if _, err := roundTrip(ctx, s, 1<<30); err == nil {
@@ -175,7 +175,7 @@ func TestNothingIsLeft(t *testing.T) {
 		defer close(done)
 		w := newWorld(r)
 		id, dir = w.lab.ID(), w.lab.Dir()
-		if _, err := w.build(variants()[2]); err != nil {
+		if _, err := w.build(variants()[3]); err != nil {
 			w.Fatalf("%v", err)
 		}
 		w.must(errors.New("on purpose"), "break off")
@@ -196,5 +196,13 @@ func TestNothingIsLeft(t *testing.T) {
 		if strings.HasPrefix(e.Name(), id+"-") {
 			t.Errorf("namespace %s is left", e.Name())
 		}
+	}
+}
+
+// TestCallCost finds a call to take some time, and none to take less.
+func TestCallCost(t *testing.T) {
+	w, _ := testWorld(t)
+	if ns, err := w.callCost(); err != nil || ns < 0.1 || ns > 1000 {
+		t.Errorf("%v ns, %v", ns, err)
 	}
 }

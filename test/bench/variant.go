@@ -21,20 +21,39 @@ type variant struct {
 
 // The variants that the others are compared with.
 const (
-	nameRedirect = "bare redirect"
-	nameVXLAN    = "VXLAN + bridge"
+	nameRedirect    = "bare redirect"
+	nameXDPRedirect = "bare XDP redirect"
+	nameVXLAN       = "VXLAN + bridge"
 )
 
 // variants returns all of them, in the order of the tables.
 func variants() []variant {
 	all := []variant{
 		{nameRedirect, "rd", joinByRedirect},
+		{nameXDPRedirect, "xr", joinByXDPRedirect},
 		{nameVXLAN, "vx", joinByVXLAN},
 	}
 	for i, c := range carriers {
-		all = append(all, variant{"Longwire " + c.String(), "lw" + strconv.Itoa(i), joinByLongwire(c, true)})
+		all = append(all, variant{nameLongwire(c), "lw" + strconv.Itoa(i), joinByLongwire(c, true)})
 	}
-	return append(all, variant{"Longwire ipv4/ip, no lease", "lwn", joinByLongwire(carriers[0], false)})
+	all = append(all, variant{"Longwire ipv4/ip, no lease", "lwn", joinByLongwire(carriers[0], false)})
+	for i, c := range carriers {
+		all = append(all, variant{nameLongwireXDP(c), "lx" + strconv.Itoa(i), joinByLongwireXDP(c)})
+	}
+	return all
+}
+
+// nameLongwire is the name of our own data plane by a carrier.
+func nameLongwire(c carrier) string { return "Longwire " + c.String() }
+
+// nameLongwireXDP is its name where the programs are XDP.
+func nameLongwireXDP(c carrier) string { return nameLongwire(c) + " XDP" }
+
+// redirectCode sends everything out of one interface, from tc and XDP alike.
+func redirectCode(to int) asm.Instructions {
+	return asm.Instructions{
+		asm.Mov.Imm(asm.R1, int32(to)), asm.Mov.Imm(asm.R2, 0), asm.FnRedirect.Call(), asm.Return(),
+	}
 }
 
 // joinByRedirect moves frames from circuit to underlay and back as they are:
@@ -43,9 +62,7 @@ func joinByRedirect(w *world, s *site) error {
 	for _, pe := range s.pe {
 		circuit, uplink := pe.Index(lab.Circuit(0)), pe.Index(lab.Uplink)
 		for from, to := range map[int]int{circuit: uplink, uplink: circuit} {
-			prog, err := w.classifier(asm.Instructions{
-				asm.Mov.Imm(asm.R1, int32(to)), asm.Mov.Imm(asm.R2, 0), asm.FnRedirect.Call(), asm.Return(),
-			})
+			prog, err := w.classifier(redirectCode(to))
 			if err != nil {
 				return err
 			}
@@ -84,52 +101,51 @@ func joinByVXLAN(w *world, s *site) error {
 // are kept as the agent keeps them; without, as when it is dead.
 func joinByLongwire(c carrier, leased bool) func(*world, *site) error {
 	return func(w *world, s *site) error {
-		sessions := [2]session{{c, 1001, underlay4(0), underlay4(1)}, {c, 1002, underlay4(1), underlay4(0)}}
-		if c.v6 {
-			sessions = [2]session{{c, 1001, underlay6(0), underlay6(1)}, {c, 1002, underlay6(1), underlay6(0)}}
+		if err := w.openPlanes(s, c, bothPorts); err != nil || !leased {
+			return err
 		}
-		for end, pe := range s.pe {
-			p, err := w.openPlane(pe)
-			if err != nil {
-				return err
-			}
-			s.planes[end] = p
-			circuit := pe.Index(lab.Circuit(0))
-			if err := sessions[end].transmit(p, circuit); err != nil {
-				return err
-			}
-			if err := sessions[1-end].receive(p, circuit); err != nil {
-				return err
-			}
-		}
-		if !leased {
-			return nil
-		}
-		s.carrier = &c
-		for end, p := range s.planes {
-			nh := dataplane.NextHop{IfIndex: s.pe[end].Index(lab.Uplink), MTU: lab.UnderlayMTU}
-			copy(nh.Source[:], s.pe[end].MAC(lab.Uplink))
-			copy(nh.Destination[:], s.pe[1-end].MAC(lab.Uplink))
-			s.leases = append(s.leases, w.keepLeased(p, sessions[end].flow(), nh))
-		}
-		return s.lease(true)
+		return w.leaseBoth(s, c)
 	}
 }
 
+// openPlanes opens a data plane with one pseudowire on both PEs.
+func (w *world) openPlanes(s *site, c carrier, ports func(*lab.Namespace) dataplane.Attachments) error {
+	sessions := [2]session{c.session(1001, 0), c.session(1002, 1)}
+	for end, pe := range s.pe {
+		p, err := w.openPlane(pe, 64, ports(pe))
+		if err != nil {
+			return err
+		}
+		s.planes[end] = p
+		circuit := pe.Index(lab.Circuit(0))
+		if err := sessions[end].transmit(p, circuit); err != nil {
+			return err
+		}
+		if err := sessions[1-end].receive(p, circuit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // openPlane opens a data plane in a namespace and attaches its programs.
-func (w *world) openPlane(pe *lab.Namespace) (*tc.Plane, error) {
+func (w *world) openPlane(pe *lab.Namespace, capacity uint32, a dataplane.Attachments) (*tc.Plane, error) {
 	dir := filepath.Join(w.lab.BPFFS(), pe.Role)
-	circuit, uplink := pe.Index(lab.Circuit(0)), pe.Index(lab.Uplink)
 	var p *tc.Plane
 	err := pe.Do(func() (err error) {
-		if p, err = tc.Open(tc.Options{PinDir: dir, Capacity: 64}); err != nil {
+		if p, err = tc.Open(tc.Options{PinDir: dir, Capacity: capacity}); err != nil {
 			return err
 		}
 		w.Cleanup(func() { _ = p.Close() })
-		if _, failed := p.Attach(dataplane.Attachments{Circuits: []int{circuit}, Underlays: []int{uplink}}); len(failed) > 0 {
+		if _, failed := p.Attach(a); len(failed) > 0 {
 			return fmt.Errorf("attach: %v", failed)
 		}
 		return nil
 	})
 	return p, err
+}
+
+// bothPorts are the attachments of a PE with one circuit and one uplink.
+func bothPorts(pe *lab.Namespace) dataplane.Attachments {
+	return dataplane.Attachments{Circuits: []int{pe.Index(lab.Circuit(0))}, Underlays: []int{pe.Index(lab.Uplink)}}
 }

@@ -33,8 +33,12 @@ func TestManualExplainsEveryWord(t *testing.T) {
 	}{
 		{"reason of a route", "evpn/reason.go", regexp.MustCompile(`Reason\w+\s+Reason = "(\w+)"`), "| `", 10},
 		{"reason of a pseudowire", "cmd/longwire/internal/plan/reason.go", regexp.MustCompile(`Reason\w+\s+Reason = "(\w+)"`), "| `", 9},
-		{"reason to drop", "dataplane/drop.go", regexp.MustCompile(`Drop\w+\s+Drop = "(\w+)"`), "| `", 15},
+		{"reason to drop", "dataplane/drop.go", regexp.MustCompile(`Drop\w+\s+Drop = "(\w+)"`), "| `", 24},
 		{"metric", "cmd/longwire/internal/metrics/metrics.go", regexp.MustCompile(`= desc\("(\w+)"`), "| `longwire_", 15},
+		{"check of the self-test", "dataplane/selftest/checks.go", regexp.MustCompile(`\{name: "(\w+)"`), "| `", 13},
+		{"safe mode", "dataplane/selftest/mode.go", regexp.MustCompile(`Mode\w+ Mode = "(\w+)"`), "| `", 4},
+		{"metric of the slow path", "cmd/longwire/internal/metrics/slowpath.go", regexp.MustCompile(`= desc\("(\w+)"`), "| `longwire_", 3},
+		{"counter of the slow path", "cmd/longwire/internal/api/slowpath.go", regexp.MustCompile(`json:"(\w+)"`), "| `", 6},
 		{"state", "cmd/longwire/internal/plan/plan.go", regexp.MustCompile(`State\w+\s+State = "(\w+)"`), "| `", 4},
 	}
 	for _, tt := range tests {
@@ -54,6 +58,21 @@ func TestManualExplainsEveryWord(t *testing.T) {
 
 // The reference explains each key; the page says how they belong together, and so
 // has each of them as code.
+func TestManualExplainsEveryCounter(t *testing.T) {
+	manual := read(t, "docs/operations.md")
+	_, after, _ := strings.Cut(read(t, "cmd/longwire/internal/api/api.go"), "type Counters struct {")
+	body, _, found := strings.Cut(after, "\n}")
+	words := regexp.MustCompile(`uint64 +`+"`"+`json:"(\w+)`).FindAllStringSubmatch(body, -1)
+	if !found || len(words) < 9 {
+		t.Fatalf("only %d counters found", len(words))
+	}
+	for _, word := range words {
+		if !strings.Contains(manual, "| `"+word[1]+"`") {
+			t.Errorf("counter %s is not explained in docs/operations.md", word[1])
+		}
+	}
+}
+
 func TestManualShowsEveryKey(t *testing.T) {
 	reference, page := read(t, "cmd/longwire/internal/config/reference.yaml"), read(t, "docs/configuration.md")
 	page = regexp.MustCompile("(?s)```.*?```").ReplaceAllString(page, "")
@@ -70,6 +89,24 @@ func TestManualShowsEveryKey(t *testing.T) {
 		if !regexp.MustCompile(`\b` + key + `\b`).MatchString(code.String()) {
 			t.Errorf("%s is not in docs/configuration.md", key)
 		}
+	}
+}
+
+func TestManualShowsEveryFlag(t *testing.T) {
+	manual := read(t, "docs/map_session.md")
+	flag := regexp.MustCompile(`\.(?:String|Bool)(?:VarP|Var)?\((?:&[\w.]+, )?"([a-z-]+)"`)
+	found := 0
+	for _, file := range []string{"root.go", "del.go", "list.go"} {
+		for _, m := range flag.FindAllStringSubmatch(read(t, "cmd/map_session/"+file), -1) {
+			found++
+			// Of list -o only the letter is shown.
+			if !strings.Contains(manual, "--"+m[1]) && m[1] != "output" {
+				t.Errorf("--%s is not in docs/map_session.md", m[1])
+			}
+		}
+	}
+	if found < 15 {
+		t.Errorf("only %d flags found", found)
 	}
 }
 

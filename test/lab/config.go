@@ -47,6 +47,7 @@ type Neighbor struct {
 type Dataplane struct {
 	Attach   string `yaml:"attach,omitempty"`
 	Capacity int    `yaml:"capacity,omitempty"`
+	More     Keys   `yaml:",inline"`
 }
 
 // State is the section state.
@@ -66,7 +67,11 @@ type Pseudowire struct {
 	MTU           int     `yaml:"mtu,omitempty"`
 	EVPN          *EVPN   `yaml:"evpn,omitempty"`
 	Static        *Static `yaml:"static,omitempty"`
+	More          Keys    `yaml:",inline"`
 }
+
+// Keys are further keys of a section, as a test needs them.
+type Keys map[string]any
 
 // EVPN is the section evpn of a pseudowire.
 type EVPN struct {

@@ -21,14 +21,15 @@ const (
 // Options shapes a topology. Its zero value is one circuit at each end, and
 // segmentation and checksum offloads as the kernel sets them for a veth.
 type Options struct {
-	Circuits int // circuits of each PE; 0 = 1
+	Circuits    int // circuits of each PE; 0 = 1
+	CircuitKind CircuitKind
 	// CircuitMTU and UnderlayMTU are in bytes of Ethernet payload; 0 = 1500
 	// and UnderlayMTU.
 	CircuitMTU, UnderlayMTU int
 	// NoUnderlayOffloads makes PEs and router cut and checksum every packet
 	// themselves, as in front of a plain network card.
 	NoUnderlayOffloads bool
-	// NoCircuitOffloads does so for the customers' hosts.
+	// NoCircuitOffloads does so for the customers' hosts and the circuits.
 	NoCircuitOffloads bool
 	// SecondUplink gives PE 1 another link to the router, without routes.
 	SecondUplink bool
@@ -64,23 +65,6 @@ var (
 	RRSource4  = netip.MustParseAddr("192.0.2.254")
 	RRSource6  = netip.MustParseAddr("2001:db8::fe")
 )
-
-// Host4 and Host6 are the addresses of a customer's port: side is 1 or 2, and
-// ports are counted from 0. The two ends of a circuit share a network.
-func Host4(side, port int) netip.Addr {
-	return netip.AddrFrom4([4]byte{198, 18, byte(port), byte(side)})
-}
-
-// Host6 is Host4 for IPv6.
-func Host6(side, port int) netip.Addr {
-	return netip.MustParseAddr(fmt.Sprintf("2001:db8:ce:%x::%d", port, side))
-}
-
-// Circuit returns the name of a PE's circuit, counted from 0.
-func Circuit(i int) string { return fmt.Sprintf("ac%d", i) }
-
-// HostPort returns the name of a customer's port, counted from 0.
-func HostPort(i int) string { return fmt.Sprintf("eth%d", i) }
 
 // NewTopology builds the topology in a lab of its own.
 func NewTopology(tb TB, o Options) *Topology {
@@ -151,17 +135,4 @@ func (t *Topology) Side(side int) (*Namespace, *PE) {
 		return t.CE1, t.PE1
 	}
 	return t.CE2, t.PE2
-}
-
-// AddCircuit joins a customer's port to the PE's circuit of the same number and
-// gives the port its addresses.
-func (t *Topology) AddCircuit(side, i int) {
-	ce, pe := t.Side(side)
-	t.Veth(ce, HostPort(i), pe.Namespace, Circuit(i), t.options.CircuitMTU)
-	ce.Address(HostPort(i), netip.PrefixFrom(Host4(side, i), 24).String())
-	ce.Address(HostPort(i), netip.PrefixFrom(Host6(side, i), 64).String())
-	if t.options.NoCircuitOffloads {
-		ce.Offloads(HostPort(i), false)
-		pe.Offloads(Circuit(i), false)
-	}
 }

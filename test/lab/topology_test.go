@@ -72,6 +72,10 @@ func TestCaptureAndWireCheck(t *testing.T) {
 	if n := tally.Sessions[Key{PE2Source4, tunnels()[0].Session}]; n != 2 {
 		t.Errorf("%d packets of the IPv4 session, want 2", n)
 	}
+	// UDP's header and L2TP's own words over it make the longer packets.
+	if n, want := tally.Longest[Key{PE2Source6, tunnels()[2].Session}], 14+40+8+4+4+8+len(inner); n != want {
+		t.Errorf("the longest packet of the IPv6 session has %d bytes, want %d", n, want)
+	}
 	other := tunnels()
 	for i := range other {
 		other[i].Session++

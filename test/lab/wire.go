@@ -48,6 +48,7 @@ type Wire struct {
 	Sessions map[Key]int // packets of each tunnel
 	Bytes    int64       // of inner frames
 	Largest  int         // bytes of the longest packet, with its Ethernet header
+	Longest  map[Key]int // bytes of the longest packet of each tunnel
 	Others   int         // packets of other conversations
 }
 
@@ -62,7 +63,7 @@ type Key struct {
 // addresses of a tunnel that is not exactly as the RFCs say: RFC 791, 768, 8200
 // and 3931 section 4.1. A session id that no tunnel has is such an error too.
 func CheckWire(c *Capture, tunnels ...Tunnel) (Wire, error) {
-	tally := Wire{Sessions: map[Key]int{}}
+	tally := Wire{Sessions: map[Key]int{}, Longest: map[Key]int{}}
 	var bad error
 	number := 0
 	err := c.Each(func(packet []byte) {
@@ -75,7 +76,9 @@ func CheckWire(c *Capture, tunnels ...Tunnel) (Wire, error) {
 			bad = fmt.Errorf("packet %d of %s: %w", number, c.Path, err)
 		case err == nil:
 			tally.Packets++
-			tally.Sessions[Key{tunnel.Destination, tunnel.Session}]++
+			key := Key{tunnel.Destination, tunnel.Session}
+			tally.Sessions[key]++
+			tally.Longest[key] = max(tally.Longest[key], len(packet))
 			tally.Bytes += int64(len(inner))
 			tally.Largest = max(tally.Largest, len(packet))
 		}

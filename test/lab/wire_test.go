@@ -3,14 +3,11 @@ package lab
 import (
 	"encoding/binary"
 	"errors"
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/gopacket/gopacket"
-	"github.com/gopacket/gopacket/layers"
 )
 
 // tunnels lists one tunnel of each encapsulation, as PE1 would send.
@@ -24,42 +21,13 @@ func tunnels() []Tunnel {
 	}
 }
 
-// tunnelPacket builds a packet with gopacket, so that the check is not held
-// against itself.
 func tunnelPacket(t *testing.T, tunnel Tunnel, inner []byte) []byte {
 	t.Helper()
-	ethernet := &layers.Ethernet{SrcMAC: make(net.HardwareAddr, 6), DstMAC: make(net.HardwareAddr, 6)}
-	var network gopacket.NetworkLayer
-	stack := []gopacket.SerializableLayer{ethernet}
-	if tunnel.Source.Is4() {
-		ethernet.EthernetType = layers.EthernetTypeIPv4
-		ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: tunnel.protocol(),
-			SrcIP: tunnel.Source.AsSlice(), DstIP: tunnel.Destination.AsSlice()}
-		stack, network = append(stack, ip), ip
-	} else {
-		ethernet.EthernetType = layers.EthernetTypeIPv6
-		ip := &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: tunnel.protocol(),
-			SrcIP: tunnel.Source.AsSlice(), DstIP: tunnel.Destination.AsSlice()}
-		stack, network = append(stack, ip), ip
-	}
-	var header []byte
-	if tunnel.UDP {
-		udp := &layers.UDP{SrcPort: 1701, DstPort: 1701}
-		if err := udp.SetNetworkLayerForChecksum(network); err != nil {
-			t.Fatal(err)
-		}
-		stack = append(stack, udp)
-		header = []byte{0, 3, 0, 0}
-	}
-	header = binary.BigEndian.AppendUint32(header, tunnel.Session)
-	header = append(header, 0xde, 0xad, 0xbe, 0xef, 0xca, 0xfe, 0xf0, 0x0d)
-	stack = append(stack, gopacket.Payload(append(header, inner...)))
-	buffer := gopacket.NewSerializeBuffer()
-	options := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
-	if err := gopacket.SerializeLayers(buffer, options, stack...); err != nil {
+	packet, err := tunnel.Packet(inner)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return buffer.Bytes()
+	return packet
 }
 
 func TestInnerAcceptsRightPackets(t *testing.T) {
@@ -80,21 +48,17 @@ func TestInnerRefusesWrongPackets(t *testing.T) {
 	t.Parallel()
 	const ip, udp4, udp6 = 14, 14 + 20, 14 + 40
 	v4, v4udp, v6, v6udp := tunnels()[0], tunnels()[1], tunnels()[2], tunnels()[3]
-	fix := func(p []byte) { // the IPv4 header checksum after a change
-		p[ip+10], p[ip+11] = 0, 0
-		binary.BigEndian.PutUint16(p[ip+10:], checksum(0, p[ip:ip+20]))
-	}
 	tests := []struct {
 		name   string
 		tunnel Tunnel
 		damage func(p []byte) []byte
 		want   string
 	}{
-		{"IPv4 length stale", v4, func(p []byte) []byte { p[ip+2]++; fix(p); return p }, "IPv4"},
-		{"IPv4 length short", v4, func(p []byte) []byte { p[ip+3]--; fix(p); return p }, "total length"},
+		{"IPv4 length stale", v4, func(p []byte) []byte { p[ip+2]++; SumIPv4(p); return p }, "IPv4"},
+		{"IPv4 length short", v4, func(p []byte) []byte { p[ip+3]--; SumIPv4(p); return p }, "total length"},
 		{"IPv4 header checksum", v4, func(p []byte) []byte { p[ip+10] ^= 1; return p }, "header checksum"},
-		{"TTL 0", v4, func(p []byte) []byte { p[ip+8] = 0; fix(p); return p }, "TTL"},
-		{"fragment", v4, func(p []byte) []byte { p[ip+6] |= 0x20; fix(p); return p }, "fragment"},
+		{"TTL 0", v4, func(p []byte) []byte { p[ip+8] = 0; SumIPv4(p); return p }, "TTL"},
+		{"fragment", v4, func(p []byte) []byte { p[ip+6] |= 0x20; SumIPv4(p); return p }, "fragment"},
 		{"padded", v4, func(p []byte) []byte { return append(p, 0) }, "total length"},
 		{"other session", v4, func(p []byte) []byte { p[udp4+3]++; return p }, "session"},
 		{"other cookie", v4, func(p []byte) []byte { p[udp4+4]++; return p }, "cookie"},

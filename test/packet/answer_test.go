@@ -99,14 +99,14 @@ func withAnswers(t *testing.T, m *maps.Maps, f format, mtu int, tags dataplane.I
 
 // overhead is what a format adds to the payload of a frame.
 func (f format) overhead() int {
-	family, encapsulation := dataplane.IPv4, dataplane.EncapsulationIP
+	h := dataplane.Header{Family: dataplane.IPv4, CookieLen: len(f.cookie), Sublayer: f.sublayer}
 	if f.v6 {
-		family = dataplane.IPv6
+		h.Family = dataplane.IPv6
 	}
 	if f.udp {
-		encapsulation = dataplane.EncapsulationUDP
+		h.Encapsulation = dataplane.EncapsulationUDP
 	}
-	return dataplane.Overhead(family, encapsulation, len(f.cookie), f.sublayer)
+	return h.Len()
 }
 
 // wantAnswers compares what the pseudowire has answered and dropped.

@@ -222,7 +222,7 @@ func TestMissingCapability(t *testing.T) {
 // manual gives to a service, and with no other.
 func TestProductionCapabilities(t *testing.T) {
 	t.Parallel()
-	const capabilities = "-all,+net_admin,+bpf,+perfmon,+net_bind_service"
+	const capabilities = "-all,+net_admin,+net_raw,+bpf,+perfmon,+net_bind_service"
 	for _, attach := range []string{"tcx", "clsact"} {
 		t.Run(attach, func(t *testing.T) {
 			t.Parallel()

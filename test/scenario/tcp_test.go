@@ -70,9 +70,9 @@ func (p *pair) transfer(t *testing.T, w wire, m media) {
 		to = lab.Host6(2, w.number)
 	}
 	p.awaitReach(t, to)
-	// Over everything but IPv4 and UDP frames are cut before they are
-	// encapsulated, whatever the underlay can do.
-	whole := !m.finalThere && w.udp && !w.v6
+	// Over IP protocol 115 frames are cut before they are encapsulated, whatever
+	// the underlay can do.
+	whole := !m.finalThere && w.udp
 	buffer := cutBuffer
 	if whole {
 		buffer = superBuffer

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"longwire/cmd/longwire/internal/api"
 	"longwire/cmd/longwire/internal/config"
 	"longwire/cmd/longwire/internal/plan"
 	"longwire/dataplane"
@@ -36,7 +37,8 @@ type Links interface {
 // Resolver keeps next hops resolved.
 type Resolver interface {
 	Want([]dataplane.Flow)
-	Resolved() map[dataplane.Flow]dataplane.NextHop
+	Ways() map[dataplane.Flow]dataplane.NextHop
+	Changes() <-chan struct{} // of Ways
 }
 
 // Speaker speaks BGP.
@@ -56,6 +58,8 @@ type Deps struct {
 	NewSpeaker func(speaker.Config) Speaker
 	// SetPromiscuous is link.SetPromiscuous.
 	SetPromiscuous func(ifindex int, on bool) error
+	XDP            dataplane.XDP
+	SlowPath       SlowPath // nil = none
 	// Load reads the configuration file for a reload.
 	Load func() (*config.Config, error)
 	// Ready is called once, when the first pass is done.
@@ -64,6 +68,8 @@ type Deps struct {
 	Version string
 	File    string // the configuration file, to be shown
 	PID     int
+	// SelfTest is the outcome of the self-test, to be shown.
+	SelfTest []api.Check
 }
 
 // The rhythm of the loop.
@@ -71,7 +77,6 @@ const (
 	fullPass     = 60 * time.Second      // a pass without any event
 	minPause     = 20 * time.Millisecond // between passes, so that a flood of events is one
 	retry        = 5 * time.Second       // after a failure
-	soon         = 2 * time.Second       // after new flows, to show their next hops
 	receiveGrace = 3 * time.Second       // how long a session outlives its use
 	drainLimit   = 4096                  // events taken before anything else is looked at
 )
@@ -91,15 +96,21 @@ type Agent struct {
 
 	clocks    map[string]plan.Clock
 	statuses  []plan.Status
-	flows     []dataplane.Flow
-	announced []evpn.Advertisement
-	desired   dataplane.State // of the last pass that applied everything
-	circuits  circuits
-	known     map[string]bool         // pseudowires that may have an identity
-	awaited   map[netip.Addr]struct{} // peers whose End-of-RIB is still to come
-	returning returning               // peers whose stale routes may still come again
-	holdUntil time.Time               // when waiting for them ends; zero = not waiting
-	repairs   uint64
+	rotations map[string]rotation // by pseudowire
+	// cookieHold is cookieHold, unless a test is in a hurry.
+	cookieHold time.Duration
+	xdp        map[int]bool // what NativeXDP says, by ifindex
+	announced  []evpn.Advertisement
+	desired    dataplane.State      // of the last pass that applied everything
+	admission  *dataplane.Admission // in force; nil = not known
+	circuits   circuits
+	// slowProblems are those of the slow path in the last pass.
+	slowProblems []string
+	known        map[string]bool         // pseudowires that may have an identity
+	awaited      map[netip.Addr]struct{} // peers whose End-of-RIB is still to come
+	returning    returning               // peers whose stale routes may still come again
+	holdUntil    time.Time               // when waiting for them ends; zero = not waiting
+	repairs      uint64
 
 	dirty    bool      // something changed since the last pass
 	earliest time.Time // when the next pass may be
@@ -126,6 +137,7 @@ func New(cfg *config.Config, stateDir string, deps Deps) *Agent {
 		circuits:   newCircuits(stateDir, deps.SetPromiscuous),
 		known:      map[string]bool{},
 		returning:  returning{},
+		cookieHold: cookieHold,
 	}
 	a.view.Store(&view{})
 	return a
@@ -158,6 +170,8 @@ func (a *Agent) Run(ctx context.Context) error {
 				a.drain(event)
 			}
 		case <-a.deps.Links.Changes():
+			a.dirty = true
+		case <-a.deps.Resolver.Changes():
 			a.dirty = true
 		case r := <-a.requests:
 			r.done <- r.do()

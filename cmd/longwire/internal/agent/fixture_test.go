@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -81,11 +82,15 @@ func (l *fakeLinks) carrier(on bool) {
 	})
 }
 
-// fakeResolver resolves nothing and notes what is wanted.
+// fakeResolver notes what is wanted and knows the ways that a test gives it.
 type fakeResolver struct {
-	mu    sync.Mutex
-	flows []dataplane.Flow
+	mu      sync.Mutex
+	flows   []dataplane.Flow
+	ways    map[dataplane.Flow]dataplane.NextHop
+	changes chan struct{}
 }
+
+func newFakeResolver() *fakeResolver { return &fakeResolver{changes: make(chan struct{}, 1)} }
 
 func (r *fakeResolver) Want(flows []dataplane.Flow) {
 	r.mu.Lock()
@@ -99,7 +104,21 @@ func (r *fakeResolver) wanted() []dataplane.Flow {
 	return r.flows
 }
 
-func (r *fakeResolver) Resolved() map[dataplane.Flow]dataplane.NextHop { return nil }
+func (r *fakeResolver) Ways() map[dataplane.Flow]dataplane.NextHop {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.ways)
+}
+
+func (r *fakeResolver) Changes() <-chan struct{} { return r.changes }
+
+// lead sets the way to the far end that route announces and tells the agent.
+func (r *fakeResolver) lead(ifindex, mtu int) {
+	r.mu.Lock()
+	r.ways = map[dataplane.Flow]dataplane.NextHop{{Local: own, Remote: far1}: {IfIndex: ifindex, MTU: mtu}}
+	r.mu.Unlock()
+	r.changes <- struct{}{}
+}
 
 // fakeSpeaker delivers the events of a test and notes what is announced.
 type fakeSpeaker struct {
@@ -112,10 +131,11 @@ type fakeSpeaker struct {
 	fail      chan error
 	refuse    error // of Reconfigure
 	announced func([]evpn.Advertisement)
+	state     string // of the BGP session
 }
 
 func newFakeSpeaker(c speaker.Config) *fakeSpeaker {
-	return &fakeSpeaker{config: c, events: make(chan speaker.Event, 10000), fail: make(chan error, 1)}
+	return &fakeSpeaker{config: c, state: "established", events: make(chan speaker.Event, 10000), fail: make(chan error, 1)}
 }
 
 func (s *fakeSpeaker) Run(ctx context.Context) error {
@@ -152,7 +172,9 @@ func (s *fakeSpeaker) Reconfigure(c speaker.Config) error {
 }
 
 func (s *fakeSpeaker) Neighbors() []speaker.NeighborStatus {
-	return []speaker.NeighborStatus{{Address: peer1, ASN: 65000, State: "established", Received: 1}}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return []speaker.NeighborStatus{{Address: peer1, ASN: 65000, State: s.state, Received: 1}}
 }
 
 // set changes how the speaker behaves from now on.
@@ -234,18 +256,34 @@ type bench struct {
 	resolver *fakeResolver
 	speakers []*fakeSpeaker
 	promisc  *promiscuous
+	slow     *fakeSlowPath // nil = none
 	agent    *Agent
 	cancel   context.CancelFunc
 	done     chan error
 	ready    int
+	xdp      *fakeXDP
 	dir      string
 }
+
+// fakeXDP has native XDP on some interfaces, and says why others do without.
+type fakeXDP struct {
+	native  []int
+	asked   int // times that NativeXDP was called
+	without map[int]error
+}
+
+func (x *fakeXDP) NativeXDP(ifindex int) bool {
+	x.asked++
+	return slices.Contains(x.native, ifindex)
+}
+
+func (x *fakeXDP) WithoutXDP() map[int]error { return x.without }
 
 func newBench(t *testing.T, cfg *config.Config) *bench {
 	t.Helper()
 	b := &bench{
-		t: t, cfg: cfg, plane: fake.New(), links: newFakeLinks(), resolver: &fakeResolver{},
-		promisc: &promiscuous{on: map[int]bool{}}, dir: t.TempDir(),
+		t: t, cfg: cfg, plane: fake.New(), links: newFakeLinks(), resolver: newFakeResolver(),
+		promisc: &promiscuous{on: map[int]bool{}}, xdp: &fakeXDP{}, dir: t.TempDir(),
 	}
 	b.plane.SetClock(time.Now)
 	b.plane.SetIdentity("a", dataplane.Identity{Session: 555555, Cookie: cookie(1, 2, 3, 4, 5, 6, 7, 8)})
@@ -256,17 +294,22 @@ func newBench(t *testing.T, cfg *config.Config) *bench {
 func (b *bench) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	b.cancel, b.done = cancel, make(chan error, 1)
-	b.agent = New(b.cfg, b.dir, Deps{
+	deps := Deps{
 		Plane: b.plane, Links: b.links, Resolver: b.resolver, SetPromiscuous: b.promisc.set,
 		NewSpeaker: func(c speaker.Config) Speaker {
 			s := newFakeSpeaker(c)
 			b.speakers = append(b.speakers, s)
 			return s
 		},
+		XDP:   b.xdp,
 		Load:  func() (*config.Config, error) { return b.cfg, b.loadErr },
 		Ready: func() { b.ready++ },
 		Log:   slog.New(slog.DiscardHandler), Version: "test", File: "pe1.yaml", PID: 42,
-	})
+	}
+	if b.slow != nil {
+		deps.SlowPath = b.slow
+	}
+	b.agent = New(b.cfg, b.dir, deps)
 	a, done := b.agent, b.done
 	go func() { done <- a.Run(ctx) }()
 	synctest.Wait()

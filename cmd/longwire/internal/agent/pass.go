@@ -30,19 +30,21 @@ func (a *Agent) pass(now time.Time) {
 	in := a.input(routes, actual, now)
 	p := plan.Resolve(in)
 	a.withdraw(p.Advertise)
+	admitted := a.admit(p.Admission)
 	repaired, failed := a.deps.Plane.Attach(p.Attach)
 	failed = a.circuits.apply(in.Links, p.Attach.Circuits, now, failed)
 	report := a.reconciler.Reconcile(p.State, now)
 	a.announce(p, report)
-	a.want(p.Flows, now)
+	a.deps.Resolver.Want(p.Flows)
+	a.takeSlowly(&p, now)
 	a.repaired(p, report, repaired)
-	a.settle(in, &p, report, failed)
+	a.settle(in, &p, report, failed, admitted)
 	a.forget(actual)
 	a.clocks = p.Clocks
 	for _, at := range []time.Time{p.Wake, report.Next, a.holdUntil} {
 		a.next = earlier(a.next, at)
 	}
-	if report.Err != nil || len(report.Failed) > 0 || len(failed) > 0 {
+	if report.Err != nil || len(report.Failed) > 0 || len(failed) > 0 || admitted != nil {
 		a.next = earlier(a.next, now.Add(retry))
 	}
 }
@@ -56,20 +58,28 @@ func (a *Agent) rest(began time.Time) {
 
 func (a *Agent) input(routes []evpn.Route, actual dataplane.State, now time.Time) plan.Input {
 	return plan.Input{
-		Config: a.cfg, Now: now, Routes: routes, Links: a.links(), Identities: a.identities(),
-		Actual: actual, Holding: a.holding(now), Clocks: a.clocks, NextHops: a.deps.Resolver.Resolved(),
+		Config: a.cfg, Now: now, Routes: routes, Links: a.links(), Identities: a.identities(now),
+		Actual: actual, Holding: a.holding(now), Clocks: a.clocks, NextHops: a.deps.Resolver.Ways(),
 	}
 }
 
 func (a *Agent) links() map[string]plan.Link {
-	links := map[string]plan.Link{}
+	links, xdp := map[string]plan.Link{}, map[int]bool{}
 	for name, l := range a.deps.Links.Snapshot().Links {
-		links[name] = plan.Link{Index: l.Index, MTU: l.MTU, Up: l.Up(), Ethernet: l.Ethernet, Addresses: l.Addresses}
+		native, known := a.xdp[l.Index]
+		if !known && a.cfg.Dataplane.XDP.Auto {
+			native, known = a.deps.XDP.NativeXDP(l.Index), true
+		}
+		if known {
+			xdp[l.Index] = native
+		}
+		links[name] = plan.Link{Index: l.Index, MTU: l.MTU, Up: l.Up(), Ethernet: l.Ethernet, XDP: native, Addresses: l.Addresses}
 	}
+	a.xdp = xdp // without the interfaces that are gone
 	return links
 }
 
-func (a *Agent) identities() map[string]plan.Identity {
+func (a *Agent) identities(now time.Time) map[string]plan.Identity {
 	identities := map[string]plan.Identity{}
 	for _, pw := range a.cfg.Pseudowires {
 		a.known[pw.Name] = true
@@ -78,7 +88,22 @@ func (a *Agent) identities() map[string]plan.Identity {
 			identities[pw.Name] = plan.Identity{Identity: id, Err: err}
 		}
 	}
+	a.retire(identities, now)
 	return identities
+}
+
+// admit sets what becomes of packets of unknown sessions, if it is not so.
+func (a *Agent) admit(wanted dataplane.Admission) error {
+	have := a.admission
+	if have != nil && have.DropUnknown == wanted.DropUnknown && slices.Equal(have.Endpoints, wanted.Endpoints) {
+		return nil
+	}
+	if err := a.deps.Plane.SetAdmission(wanted); err != nil {
+		a.admission = nil
+		return fmt.Errorf("set what becomes of unknown sessions: %w", err)
+	}
+	a.admission = &wanted
+	return nil
 }
 
 // withdraw takes back what is no longer wanted, before it stops working.
@@ -97,8 +122,9 @@ func (a *Agent) withdraw(wanted []evpn.Advertisement) {
 	}
 }
 
-// announce tells what can be received. A session that could not be installed is
-// not announced: the far end would send to nobody.
+// announce tells what can be received: a session that could not be installed is
+// not announced, since the far end would send to nobody, and one whose new cookie
+// could not be, with the old one.
 func (a *Agent) announce(p plan.Plan, report dataplane.Report) {
 	installed := p.State.Receive
 	if report.Err != nil || len(report.Failed) > 0 {
@@ -110,7 +136,10 @@ func (a *Agent) announce(p plan.Plan, report dataplane.Report) {
 	}
 	var ads []evpn.Advertisement
 	for _, ad := range p.Advertise {
-		if r, ok := installed[dataplane.SessionID(ad.Session)]; ok && r.Cookie == p.State.Receive[r.Session].Cookie {
+		want := p.State.Receive[dataplane.SessionID(ad.Session)]
+		have, ok := installed[want.Session]
+		if ok && have.Pseudowire == want.Pseudowire && have.Local == want.Local {
+			ad.Cookie = evpn.Cookie(have.Cookie.Bytes())
 			ads = append(ads, ad)
 		}
 	}
@@ -124,20 +153,11 @@ func (a *Agent) tell(ads []evpn.Advertisement) {
 	}
 }
 
-// want asks for next hops, and for a pass when they may be there.
-func (a *Agent) want(flows []dataplane.Flow, now time.Time) {
-	if !slices.Equal(flows, a.flows) {
-		a.flows = flows
-		a.next = earlier(a.next, now.Add(soon))
-	}
-	a.deps.Resolver.Want(flows)
-}
-
 // worthRetrying are the reasons that may be over without any event.
 var worthRetrying = []plan.Reason{plan.ReasonCapacity, plan.ReasonPermission, plan.ReasonProgramFailed}
 
 // settle completes the statuses, logs what changed and shows them.
-func (a *Agent) settle(in plan.Input, p *plan.Plan, report dataplane.Report, failed map[int]error) {
+func (a *Agent) settle(in plan.Input, p *plan.Plan, report dataplane.Report, failed map[int]error, admitted error) {
 	p.Settle(report.Failed, failed, a.statuses, in.Now)
 	before := make(map[string]plan.Status, len(a.statuses))
 	for _, s := range a.statuses {
@@ -152,19 +172,37 @@ func (a *Agent) settle(in plan.Input, p *plan.Plan, report dataplane.Report, fai
 		}
 	}
 	a.statuses = p.Statuses
-	problems := slices.Concat(p.Problems, underlayProblems(failed, p.Attach.Underlays, in.Links))
-	if report.Err != nil {
-		problems = append(problems, report.Err.Error())
+	problems := slices.Concat(p.Problems, underlayProblems(failed, p.Attach.Underlays, in.Links), a.xdpProblems(in.Links))
+	for _, err := range []error{report.Err, report.Failed[""], admitted} {
+		if err != nil {
+			problems = append(problems, err.Error())
+		}
 	}
 	a.publish(in.Routes, p.Uses, append(problems, a.lateNeighbors()...))
 }
 
-// underlayProblems words what could not be attached and is no circuit.
-func underlayProblems(failed map[int]error, underlays []int, links map[string]plan.Link) []string {
+// linkNames returns the names of interfaces by ifindex.
+func linkNames(links map[string]plan.Link) map[int]string {
 	names := map[int]string{}
 	for name, l := range links {
 		names[l.Index] = name
 	}
+	return names
+}
+
+// xdpProblems words why interfaces do without XDP. They work all the same.
+func (a *Agent) xdpProblems(links map[string]plan.Link) []string {
+	names, without := linkNames(links), a.deps.XDP.WithoutXDP()
+	var problems []string
+	for _, ifindex := range slices.Sorted(maps.Keys(without)) {
+		problems = append(problems, fmt.Sprintf("dataplane.xdp: %s: %v", names[ifindex], without[ifindex]))
+	}
+	return problems
+}
+
+// underlayProblems words what could not be attached and is no circuit.
+func underlayProblems(failed map[int]error, underlays []int, links map[string]plan.Link) []string {
+	names := linkNames(links)
 	var problems []string
 	for _, ifindex := range slices.Sorted(maps.Keys(failed)) {
 		switch {
@@ -205,6 +243,7 @@ func (a *Agent) forget(actual dataplane.State) {
 	for _, t := range actual.Transmit {
 		present[t.Pseudowire] = true
 	}
+	delete(present, "") // the host's share of a port
 	for name := range present {
 		a.known[name] = true
 	}

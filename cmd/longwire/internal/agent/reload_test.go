@@ -174,6 +174,7 @@ func TestViews(t *testing.T) {
 		transmit := api.Session{
 			Pseudowire: "a", Direction: "transmit", Session: learnedSession, Interface: "eth2", Local: "192.0.2.1", Remote: "192.0.2.9",
 			Encapsulation: "ip", Sublayer: "none", CookieLength: 4, Cookie: "09090909",
+			Options: []string{"ttl=64", "too-big=fragment"},
 		}
 		if diff := cmp.Diff(transmit, shown[2]); diff != "" {
 			t.Errorf("transmit session (-want +got):\n%s", diff)

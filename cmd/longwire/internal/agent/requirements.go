@@ -10,8 +10,13 @@ import (
 // needed are the capabilities without which nothing works. CAP_PERFMON is for
 // packet offsets that the programs know only at run time: the verifier refuses
 // them otherwise. Mounting a bpffs needs CAP_SYS_ADMIN too, and listening on
-// port 179 CAP_NET_BIND_SERVICE; both are asked for where they are missed.
+// port 179 CAP_NET_BIND_SERVICE; both are asked for where they are missed. Without
+// CAP_NET_RAW there is no slow path, which is a problem and no reason to end.
 var needed = []cap.Value{cap.NET_ADMIN, cap.BPF, cap.PERFMON}
+
+// CheckCapabilities says in one sentence which capabilities this process lacks to be
+// an agent.
+func CheckCapabilities() error { return checkCapabilities(cap.GetProc()) }
 
 // checkCapabilities says in one sentence which capabilities are missing.
 func checkCapabilities(have *cap.Set) error {

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 
@@ -28,6 +27,7 @@ func (a *Agent) publish(routes []evpn.Route, uses map[evpn.Key][]plan.Use, probl
 		agent: api.Agent{
 			Version: a.deps.Version, PID: a.deps.PID, Config: a.deps.File, Started: a.started,
 			Holding: !a.holdUntil.IsZero(), Repairs: a.repairs, Problems: problems,
+			SelfTest: a.deps.SelfTest,
 		},
 	}
 	for _, s := range a.statuses {
@@ -64,41 +64,13 @@ func (a *Agent) Neighbors() []api.Neighbor {
 	return neighbors
 }
 
-// Sessions implements api.Backend.
-func (a *Agent) Sessions(cookies bool) ([]api.Session, error) {
-	state, err := a.deps.Plane.Read()
-	if err != nil {
-		return nil, err
-	}
-	names := map[int]string{}
-	for name, l := range a.deps.Links.Snapshot().Links {
-		names[l.Index] = name
-	}
-	sessions := []api.Session{}
-	for _, r := range state.Receive {
-		sessions = append(sessions, showReceive(r, names))
-	}
-	for _, t := range state.Transmit {
-		sessions = append(sessions, showTransmit(t, names))
-	}
-	if !cookies {
-		for i := range sessions {
-			sessions[i].Cookie = ""
-		}
-	}
-	slices.SortFunc(sessions, func(a, b api.Session) int {
-		return cmp.Or(cmp.Compare(a.Pseudowire, b.Pseudowire), cmp.Compare(a.Direction, b.Direction), cmp.Compare(a.Session, b.Session))
-	})
-	return sessions, nil
-}
-
 // Counters implements api.Backend. Every configured pseudowire has a row.
 func (a *Agent) Counters() ([]api.Counters, error) {
 	all, err := a.deps.Plane.Counters()
 	if err != nil {
 		return nil, err
 	}
-	names := map[string]bool{}
+	names := map[string]bool{"": true}
 	for name := range all {
 		names[name] = true
 	}
@@ -110,13 +82,16 @@ func (a *Agent) Counters() ([]api.Counters, error) {
 		n := all[name]
 		c := api.Counters{
 			Pseudowire: name, EncapPackets: n.EncapPackets, EncapBytes: n.EncapBytes,
-			DecapPackets: n.DecapPackets, DecapBytes: n.DecapBytes, Drops: map[string]uint64{},
+			DecapPackets: n.DecapPackets, DecapBytes: n.DecapBytes, Fragmented: n.Fragmented, Answered: n.Answered,
+			PreviousCookie: n.PreviousCookie, SequenceGaps: n.SequenceGaps, SequenceResets: n.SequenceResets,
+			Drops: map[string]uint64{},
 		}
 		for reason, dropped := range n.Drops {
 			c.Drops[string(reason)] = dropped
 		}
 		counters = append(counters, c)
 	}
+	a.showSlowPath(counters)
 	return counters, nil
 }
 
@@ -124,48 +99,19 @@ func showStatus(s plan.Status) api.Pseudowire {
 	p := api.Pseudowire{
 		Name: s.Name, Interface: s.Interface, State: string(s.State), Reason: string(s.Reason), Detail: s.Detail,
 		Source: string(s.Source), LocalSession: uint32(s.LocalSession), RemoteSession: uint32(s.RemoteSession),
-		MTU: s.MTU, Since: s.Since,
+		MTU: s.MTU, Since: s.Since, UnderlayMTU: s.Path.UnderlayMTU, MaxPayload: s.Path.MaxPayload,
+		NeedMTU: s.Path.NeedMTU, NeedMTU1500: s.Path.Need1500,
+	}
+	if s.VLANs != (dataplane.VLANs{}) {
+		p.VLANs = s.VLANs.String()
 	}
 	if s.Remote.IsValid() {
-		p.Remote, p.Encapsulation = s.Remote.String(), s.Encapsulation.String()
+		p.Remote, p.Encapsulation, p.TooBig = s.Remote.String(), s.Encapsulation.String(), s.Path.TooBig.String()
+	}
+	if !s.Rotated.IsZero() {
+		p.CookieRotated = &s.Rotated
 	}
 	return p
-}
-
-func showReceive(r dataplane.Receive, names map[int]string) api.Session {
-	s := api.Session{
-		Pseudowire: r.Pseudowire, Direction: "receive", Session: uint32(r.Session), Interface: names[r.Circuit],
-		Local: r.Local.String(), LocalPort: r.LocalPort, RemotePort: r.RemotePort,
-		Sublayer: sublayer(r.Sublayer), CookieLength: r.Cookie.Len(), Cookie: r.Cookie.String(),
-	}
-	if r.Remote.IsValid() {
-		s.Remote = r.Remote.String()
-	}
-	switch {
-	case r.AcceptIP && r.AcceptUDP:
-		s.Encapsulation = "ip+udp"
-	case r.AcceptUDP:
-		s.Encapsulation = "udp"
-	default:
-		s.Encapsulation = "ip"
-	}
-	return s
-}
-
-func showTransmit(t dataplane.Transmit, names map[int]string) api.Session {
-	return api.Session{
-		Pseudowire: t.Pseudowire, Direction: "transmit", Session: uint32(t.Session), Interface: names[t.Circuit.IfIndex],
-		Local: t.Local.String(), Remote: t.Remote.String(), Encapsulation: t.Encapsulation.String(),
-		LocalPort: t.LocalPort, RemotePort: t.RemotePort,
-		Sublayer: sublayer(t.Sublayer), CookieLength: t.Cookie.Len(), Cookie: t.Cookie.String(),
-	}
-}
-
-func sublayer(s dataplane.Sublayer) string {
-	if s == dataplane.SublayerDefault {
-		return "default"
-	}
-	return "none"
 }
 
 func showRoute(r evpn.Route, uses []plan.Use) api.Route {

@@ -27,6 +27,7 @@ var since = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 // fakeBackend has one of everything.
 type fakeBackend struct {
 	reload error
+	rotate error
 	fail   error
 }
 
@@ -36,17 +37,19 @@ func (fakeBackend) Agent() Agent {
 
 func (fakeBackend) Pseudowires() []Pseudowire {
 	return []Pseudowire{{
-		Name: "a", Interface: "eth2", State: "up", Source: "signalled", Remote: "192.0.2.9", Encapsulation: "ip",
+		Name: "a", Interface: "eth2", VLANs: "200 inner 100", State: "up", Source: "signalled", Remote: "192.0.2.9", Encapsulation: "ip",
 		LocalSession: 4000000000, RemoteSession: 2, MTU: 1500, Since: since,
+		UnderlayMTU: 1500, MaxPayload: 1446, NeedMTU: 1554, NeedMTU1500: 1554, TooBig: "fragment", CookieRotated: &since,
 	}}
 }
 
 func (b fakeBackend) Sessions(cookies bool) ([]Session, error) {
-	s := Session{Pseudowire: "a", Direction: "receive", Session: 1, Interface: "eth2", Local: "192.0.2.1", Encapsulation: "ip+udp", LocalPort: 1701, Sublayer: "none", CookieLength: 4}
+	s := Session{Pseudowire: "a", Direction: "receive", Session: 1, Interface: "eth2", Local: "192.0.2.1", Encapsulation: "ip+udp", LocalPort: 1701, Sublayer: "none", CookieLength: 4, Tags: "push 0x8100/100", Options: []string{"previous-cookie"}}
 	if cookies {
 		s.Cookie = "00112233"
 	}
-	return []Session{s}, b.fail
+	closed := Session{Pseudowire: "a", Direction: "transmit", Interface: "eth2", VLANs: "100", Options: []string{"closed"}}
+	return []Session{s, closed}, b.fail
 }
 
 func (fakeBackend) Neighbors() []Neighbor {
@@ -62,10 +65,20 @@ func (fakeBackend) Routes() []Route {
 }
 
 func (b fakeBackend) Counters() ([]Counters, error) {
-	return []Counters{{Pseudowire: "a", EncapPackets: 1, EncapBytes: 2, DecapPackets: 3, DecapBytes: 4, Drops: map[string]uint64{"wrong_cookie": 5}}}, b.fail
+	return []Counters{
+		{Pseudowire: "a", EncapPackets: 1, EncapBytes: 2, DecapPackets: 3, DecapBytes: 4, Fragmented: 6, Answered: 7, PreviousCookie: 8, SequenceGaps: 9, SequenceResets: 10, Drops: map[string]uint64{"wrong_cookie": 5}},
+		{SlowPath: &SlowPath{Received: 10, Delivered: 1, Foreign: 2, Malformed: 3, Failed: 4, RateLimited: 5}},
+	}, b.fail
 }
 
 func (b fakeBackend) Reload(context.Context) error { return b.reload }
+
+func (b fakeBackend) RotateCookies(_ context.Context, names []string, all bool) ([]string, error) {
+	if all {
+		names = append(names, "all")
+	}
+	return names, b.rotate
+}
 
 // serve runs a server and returns a client of it.
 func serve(t *testing.T, b Backend) (*Client, string) {
@@ -123,6 +136,10 @@ func TestRoundTrip(t *testing.T) {
 	if err := c.Reload(ctx); err != nil {
 		t.Errorf("reload: %v", err)
 	}
+	for all, want := range map[bool][]string{false: {"a", "b"}, true: {"a", "b", "all"}} {
+		rotated, err := c.RotateCookies(ctx, []string{"a", "b"}, all)
+		check("rotate cookies", want, rotated, err)
+	}
 	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o660 {
 		t.Errorf("mode of the socket: %v, %v", info.Mode(), err)
 	}
@@ -160,13 +177,20 @@ func golden(t *testing.T, path string, got []byte) {
 }
 
 func TestFailures(t *testing.T) {
-	c, _ := serve(t, fakeBackend{fail: errors.New("read the maps: no"), reload: &InvalidConfig{"x.yaml:1: bad"}})
+	c, _ := serve(t, fakeBackend{fail: errors.New("read the maps: no"), reload: &InvalidConfig{"x.yaml:1: bad"}, rotate: &Refused{"a: not now"}})
 	if _, err := c.Counters(t.Context()); err == nil || err.Error() != "read the maps: no" {
 		t.Errorf("counters: %v", err)
 	}
 	var invalid *InvalidConfig
 	if err := c.Reload(t.Context()); !errors.As(err, &invalid) || invalid.Message != "x.yaml:1: bad" {
 		t.Errorf("reload: %v", err)
+	}
+	var refused *Refused
+	if _, err := c.RotateCookies(t.Context(), []string{"a"}, false); !errors.As(err, &refused) || refused.Error() != "a: not now" {
+		t.Errorf("rotate cookies: %v", err)
+	}
+	if _, err := send[rotation](t.Context(), c, http.MethodPost, pathRotate, "a"); !errors.As(err, &refused) || !strings.HasPrefix(refused.Message, "read the request: ") {
+		t.Errorf("rotate what is no list: %v", err)
 	}
 	if _, err := ask[Agent](t.Context(), c, http.MethodGet, "/v2/agent"); err == nil || err.Error() != "the agent answers 404 Not Found" {
 		t.Errorf("unknown path: %v", err)

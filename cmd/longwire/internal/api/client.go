@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -78,9 +79,29 @@ func (c *Client) Reload(ctx context.Context) error {
 	return err
 }
 
+// RotateCookies gives pseudowires, or all that are signalled, new cookies and
+// returns their names.
+func (c *Client) RotateCookies(ctx context.Context, pseudowires []string, all bool) ([]string, error) {
+	answer, err := send[rotation](ctx, c, http.MethodPost, pathRotate, rotation{pseudowires, all})
+	return answer.Pseudowires, err
+}
+
 func ask[T any](ctx context.Context, c *Client, method, path string) (T, error) {
+	return send[T](ctx, c, method, path, nil)
+}
+
+// send asks with a body, unless it is nil.
+func send[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {
 	var value T
-	req, err := http.NewRequestWithContext(ctx, method, "http://longwire"+path, nil)
+	var content io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return value, err
+		}
+		content = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://longwire"+path, content)
 	if err != nil {
 		return value, err
 	}
@@ -89,11 +110,11 @@ func ask[T any](ctx context.Context, c *Client, method, path string) (T, error) 
 		return value, c.explain(err)
 	}
 	defer resp.Body.Close()
-	body := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer))
+	answer := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer))
 	if resp.StatusCode != http.StatusOK {
-		return value, refusal(resp.StatusCode, body)
+		return value, refusal(resp.StatusCode, answer)
 	}
-	if err := body.Decode(&value); err != nil {
+	if err := answer.Decode(&value); err != nil {
 		return value, fmt.Errorf("read the answer of the agent: %w", err)
 	}
 	return value, nil
@@ -104,8 +125,11 @@ func refusal(status int, body *json.Decoder) error {
 	if err := body.Decode(&f); err != nil || f.Error == "" {
 		return fmt.Errorf("the agent answers %d %s", status, http.StatusText(status))
 	}
-	if status == http.StatusUnprocessableEntity {
+	switch status {
+	case http.StatusUnprocessableEntity:
 		return &InvalidConfig{f.Error}
+	case http.StatusConflict:
+		return &Refused{f.Error}
 	}
 	return errors.New(f.Error)
 }

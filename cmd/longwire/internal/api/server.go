@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -20,7 +21,8 @@ const (
 	readTimeout    = 5 * time.Second
 	writeTimeout   = 30 * time.Second
 	idleTimeout    = 30 * time.Second
-	reloadTimeout  = 20 * time.Second
+	changeTimeout  = 20 * time.Second
+	maxBody        = 1 << 20 // bytes
 )
 
 // Serve answers on a unix socket until ctx ends. The socket belongs to the
@@ -84,9 +86,19 @@ func handler(b Backend) http.Handler {
 		return b.Sessions(r.URL.Query().Get("cookies") == "true")
 	}))
 	mux.HandleFunc("POST "+pathReload, get(func(r *http.Request) (struct{}, error) {
-		ctx, cancel := context.WithTimeout(r.Context(), reloadTimeout)
+		ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
 		defer cancel()
 		return struct{}{}, b.Reload(ctx)
+	}))
+	mux.HandleFunc("POST "+pathRotate, get(func(r *http.Request) (rotation, error) {
+		ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+		defer cancel()
+		var wanted rotation
+		if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&wanted); err != nil {
+			return rotation{}, &Refused{fmt.Sprintf("read the request: %v", err)}
+		}
+		done, err := b.RotateCookies(ctx, wanted.Pseudowires, wanted.All)
+		return rotation{Pseudowires: done}, err
 	}))
 	return mux
 }
@@ -96,9 +108,12 @@ func get[T any](read func(*http.Request) (T, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		value, err := read(r)
 		var invalid *InvalidConfig
+		var refused *Refused
 		switch {
 		case errors.As(err, &invalid):
 			answer(w, http.StatusUnprocessableEntity, failure{invalid.Message})
+		case errors.As(err, &refused):
+			answer(w, http.StatusConflict, failure{refused.Message})
 		case err != nil:
 			answer(w, http.StatusInternalServerError, failure{err.Error()})
 		default:

@@ -11,7 +11,7 @@ import (
 // The limits of the slow path, in packets per second. Above the default a flood
 // of fragments would take a core from the forwarding.
 const (
-	defaultSlowPathRate = 1000
+	defaultSlowPathRate = 10000
 	maxSlowPathRate     = 1000000
 )
 

@@ -12,7 +12,7 @@ func dataplaneFile(keys string) string {
 }
 
 func TestDataplane(t *testing.T) {
-	automatic := Dataplane{Capacity: 16384, Attach: "auto", XDP: XDP{Auto: true}, SlowPathRate: 1000}
+	automatic := Dataplane{Capacity: 16384, Attach: "auto", XDP: XDP{Auto: true}, SlowPathRate: 10000}
 	with := func(change func(*Dataplane)) Dataplane {
 		d := automatic
 		change(&d)
@@ -23,7 +23,7 @@ func TestDataplane(t *testing.T) {
 		want Dataplane
 	}{
 		{"", automatic},
-		{"capacity: 16384, attach: auto, xdp: auto, unknown_session: pass, slow_path_rate: 1000", automatic},
+		{"capacity: 16384, attach: auto, xdp: auto, unknown_session: pass, slow_path_rate: 10000", automatic},
 		{"unknown_session: drop", with(func(d *Dataplane) { d.DropUnknown = true })},
 		{"slow_path_rate: 0", with(func(d *Dataplane) { d.SlowPathRate = 0 })},
 		{"slow_path_rate: 1000000", with(func(d *Dataplane) { d.SlowPathRate = 1000000 })},

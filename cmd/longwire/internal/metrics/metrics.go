@@ -26,11 +26,19 @@ var (
 	problems       = desc("problems", "Problems that belong to no single pseudowire.")
 	holding        = desc("holding", "1 while learned sessions are kept after a restart until the routes are complete.")
 	repairs        = desc("repairs_total", "Changes of other programs to our kernel state that were undone.")
+	selfTest       = desc("selftest_degraded", "1 if the self-test found the feature absent or wrong and chose a safe mode, 0 if it is right; absent if it was not looked at.", "check")
 	pseudowireUp   = desc("pseudowire_up", "1 if the pseudowire forwards: it is up or stale.", "pseudowire", "interface")
 	pseudowireInfo = desc("pseudowire_info", "Always 1; the state and its reason are labels.", "pseudowire", "interface", "state", "reason", "source")
 	since          = desc("pseudowire_since_seconds", "Unix time of the last change of state.", "pseudowire")
 	packets        = desc("packets_total", "Customer frames.", "pseudowire", "direction")
 	bytes          = desc("bytes_total", "Bytes of customer frames, without outer headers.", "pseudowire", "direction")
+	fragmented     = desc("fragmented_total", "Customer frames that were sent in fragments of the outer packet.", "pseudowire")
+	answered       = desc("too_big_answers_total", "ICMP messages to customers that a packet is too big.", "pseudowire")
+	previousCookie = desc("previous_cookie_total", "Customer frames delivered that had the previous cookie.", "pseudowire")
+	gaps           = desc("sequence_gaps_total", "Sequence numbers that were skipped on receipt.", "pseudowire")
+	resets         = desc("sequence_resets_total", "Times that the far end began to count anew.", "pseudowire")
+	underlayMTU    = desc("pseudowire_underlay_mtu_bytes", "IP MTU of the way to the far end; absent while it is not known.", "pseudowire")
+	needMTU        = desc("pseudowire_need_mtu_bytes", "IP MTU of the underlay that full frames need; absent without a far end.", "pseudowire")
 	drops          = desc("drops_total", "Packets not forwarded; without pseudowire if no session claims them.", "pseudowire", "reason")
 	neighborUp     = desc("bgp_neighbor_up", "1 if the BGP session is established.", "neighbor", "asn")
 	neighborFlaps  = desc("bgp_neighbor_flaps_total", "Losses of an established BGP session.", "neighbor", "asn")
@@ -45,8 +53,9 @@ type collector struct{ backend api.Backend }
 // Describe implements prometheus.Collector.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		buildInfo, problems, holding, repairs, pseudowireUp, pseudowireInfo, since, packets, bytes, drops,
-		neighborUp, neighborFlaps, received, advertised, routes,
+		buildInfo, problems, holding, repairs, selfTest, pseudowireUp, pseudowireInfo, since, underlayMTU, needMTU,
+		packets, bytes, fragmented, answered, previousCookie, gaps, resets, drops,
+		neighborUp, neighborFlaps, received, advertised, routes, slowReceived, slowDelivered, slowDrops,
 	} {
 		ch <- d
 	}
@@ -59,10 +68,17 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(ch, problems, float64(len(agent.Problems)))
 	gauge(ch, holding, truth(agent.Holding))
 	counter(ch, repairs, agent.Repairs)
+	for _, c := range agent.SelfTest {
+		if c.Result != "skipped" {
+			gauge(ch, selfTest, truth(c.Result == "degraded"), c.Name)
+		}
+	}
 	for _, p := range c.backend.Pseudowires() {
 		gauge(ch, pseudowireUp, truth(p.State == "up" || p.State == "stale"), p.Name, p.Interface)
 		gauge(ch, pseudowireInfo, 1, p.Name, p.Interface, p.State, p.Reason, p.Source)
 		gauge(ch, since, float64(p.Since.Unix()), p.Name)
+		known(ch, underlayMTU, p.UnderlayMTU, p.Name)
+		known(ch, needMTU, p.NeedMTU, p.Name)
 	}
 	for _, n := range c.backend.Neighbors() {
 		asn := strconv.FormatUint(uint64(n.ASN), 10)
@@ -92,17 +108,30 @@ func (c collector) traffic(ch chan<- prometheus.Metric) {
 			counter(ch, drops, dropped, n.Pseudowire, reason)
 		}
 		if n.Pseudowire == "" {
+			slowPath(ch, n.SlowPath)
 			continue
 		}
 		counter(ch, packets, n.EncapPackets, n.Pseudowire, "encap")
 		counter(ch, packets, n.DecapPackets, n.Pseudowire, "decap")
 		counter(ch, bytes, n.EncapBytes, n.Pseudowire, "encap")
 		counter(ch, bytes, n.DecapBytes, n.Pseudowire, "decap")
+		counter(ch, fragmented, n.Fragmented, n.Pseudowire)
+		counter(ch, answered, n.Answered, n.Pseudowire)
+		counter(ch, previousCookie, n.PreviousCookie, n.Pseudowire)
+		counter(ch, gaps, n.SequenceGaps, n.Pseudowire)
+		counter(ch, resets, n.SequenceResets, n.Pseudowire)
 	}
 }
 
 func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, value float64, labels ...string) {
 	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+}
+
+// known is a gauge that is absent while it is 0.
+func known(ch chan<- prometheus.Metric, d *prometheus.Desc, value int, labels ...string) {
+	if value != 0 {
+		gauge(ch, d, float64(value), labels...)
+	}
 }
 
 func counter(ch chan<- prometheus.Metric, d *prometheus.Desc, value uint64, labels ...string) {

@@ -24,12 +24,16 @@ var update = flag.Bool("update", false, "rewrite the golden file")
 
 type fakeBackend struct{ fail error }
 
-func (fakeBackend) Agent() api.Agent { return api.Agent{Version: "v1", Problems: []string{"x", "y"}} }
+func (fakeBackend) Agent() api.Agent {
+	return api.Agent{Version: "v1", Problems: []string{"x", "y"}, SelfTest: []api.Check{
+		{Name: "frames", Result: "ok"}, {Name: "super_frames", Result: "degraded", Mode: "cut_first"}, {Name: "pins", Result: "skipped"},
+	}}
+}
 
 func (fakeBackend) Pseudowires() []api.Pseudowire {
 	at := time.Unix(1700000000, 0)
 	return []api.Pseudowire{
-		{Name: "a", Interface: "eth2", State: "up", Source: "signalled", Since: at},
+		{Name: "a", Interface: "eth2", State: "up", Source: "signalled", UnderlayMTU: 1500, MaxPayload: 1454, NeedMTU: 1546, Since: at},
 		{Name: "b", Interface: "eth3", State: "blocked", Reason: "mtu_mismatch", Since: at},
 		{Name: "c", Interface: "eth4", State: "stale", Reason: "peer_lost", Source: "signalled", Since: at},
 	}
@@ -50,12 +54,16 @@ func (fakeBackend) Routes() []api.Route {
 
 func (b fakeBackend) Counters() ([]api.Counters, error) {
 	return []api.Counters{
-		{Pseudowire: "a", EncapPackets: 1, EncapBytes: 100, DecapPackets: 2, DecapBytes: 200, Drops: map[string]uint64{"wrong_cookie": 5}},
-		{Drops: map[string]uint64{"unknown_session": 7}},
+		{Pseudowire: "a", EncapPackets: 1, EncapBytes: 100, DecapPackets: 2, DecapBytes: 200, Fragmented: 11, Answered: 12, PreviousCookie: 13, SequenceGaps: 14, SequenceResets: 15, Drops: map[string]uint64{"wrong_cookie": 5}},
+		{Drops: map[string]uint64{"unknown_session": 7}, SlowPath: &api.SlowPath{Received: 10, Delivered: 1, Foreign: 2, Malformed: 3, Failed: 4, RateLimited: 5}},
 	}, b.fail
 }
 
 func (fakeBackend) Reload(context.Context) error { panic("metrics do not reload") }
+
+func (fakeBackend) RotateCookies(context.Context, []string, bool) ([]string, error) {
+	panic("metrics do not rotate cookies")
+}
 
 func TestGolden(t *testing.T) {
 	rec := httptest.NewRecorder()

@@ -22,7 +22,9 @@ func (r *resolution) attachments() {
 		r.plan.Attach.Underlays = append(r.plan.Attach.Underlays, r.in.Links[name].Index)
 	}
 	slices.Sort(r.plan.Attach.Circuits)
+	r.plan.Attach.Circuits = slices.Compact(r.plan.Attach.Circuits)
 	slices.Sort(r.plan.Attach.Underlays)
+	r.express()
 	if len(r.plan.Attach.Underlays) == 0 && len(r.in.Config.Pseudowires) > 0 {
 		r.plan.Problems = append(r.plan.Problems, "there is no underlay interface: tunnel packets cannot arrive")
 	}
@@ -71,4 +73,28 @@ func (r *resolution) underlays() []string {
 		link := r.in.Links[name]
 		return circuits[name] || strings.HasPrefix(name, config.HelperPrefix) || !link.Ethernet || len(link.Addresses) == 0
 	})
+}
+
+// express decides which of the interfaces with programs carry that of XDP too.
+func (r *resolution) express() {
+	programs := map[int]bool{}
+	for _, ifindex := range slices.Concat(r.plan.Attach.Circuits, r.plan.Attach.Underlays) {
+		programs[ifindex] = true
+	}
+	wanted := r.in.Config.Dataplane.XDP
+	if wanted.Auto {
+		for _, link := range r.in.Links {
+			if link.XDP && programs[link.Index] {
+				r.plan.Attach.XDP = append(r.plan.Attach.XDP, link.Index)
+			}
+		}
+	}
+	for _, name := range wanted.Interfaces {
+		if link, exists := r.in.Links[name]; exists && programs[link.Index] {
+			r.plan.Attach.XDP = append(r.plan.Attach.XDP, link.Index)
+			continue
+		}
+		r.plan.Problems = append(r.plan.Problems, fmt.Sprintf("dataplane.xdp: %s is neither a circuit nor an underlay interface", name))
+	}
+	slices.Sort(r.plan.Attach.XDP)
 }

@@ -3,6 +3,7 @@ package plan
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"testing"
 
 	"longwire/cmd/longwire/internal/config"
@@ -31,6 +32,25 @@ func BenchmarkResolve(b *testing.B) {
 	for b.Loop() {
 		if p := Resolve(in); len(p.State.Transmit) != n {
 			b.Fatalf("%d of %d pseudowires transmit", len(p.State.Transmit), n)
+		}
+	}
+}
+
+// BenchmarkResolveOnePort makes the plan of a port of which every VLAN is a
+// circuit.
+func BenchmarkResolveOnePort(b *testing.B) {
+	in := input(staticPW())
+	in.Config.Pseudowires = nil
+	for vid := 1; vid <= dataplane.MaxVID; vid++ {
+		pw := staticPW()
+		pw.Name, pw.VLANs.Outer = fmt.Sprintf("pw%d", vid), dataplane.VIDs(strconv.Itoa(vid))
+		pw.Static = staticConfig(config.WhenAlways)
+		pw.Static.LocalSession = dataplane.SessionID(vid)
+		in.Config.Pseudowires = append(in.Config.Pseudowires, pw)
+	}
+	for b.Loop() {
+		if p := Resolve(in); len(p.State.Transmit) != dataplane.MaxVID+1 {
+			b.Fatalf("%d entries", len(p.State.Transmit))
 		}
 	}
 }

@@ -17,6 +17,7 @@ var compare = cmp.Options{
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 	cmp.Comparer(func(a, b dataplane.Cookie) bool { return a == b }),
 	cmpopts.IgnoreUnexported(Status{}),
+	cmpopts.IgnoreFields(Status{}, "Path"),
 	cmpopts.EquateEmpty(),
 }
 
@@ -106,6 +107,11 @@ func wantReceive() dataplane.Receive {
 
 func wantTransmit() dataplane.Transmit {
 	return dataplane.Transmit{Circuit: dataplane.Port(3), Pseudowire: "a", Session: 77777, Local: own, Remote: far1, Cookie: farCookie, TTL: 64}
+}
+
+// wantClosed is the entry of the circuit while nothing is sent.
+func wantClosed() dataplane.Transmit {
+	return dataplane.Transmit{Circuit: dataplane.Port(3), Pseudowire: "a"}
 }
 
 func wantStaticReceive() dataplane.Receive {

@@ -17,6 +17,7 @@ type Link struct {
 	MTU       int  // bytes
 	Up        bool // administratively up, with carrier
 	Ethernet  bool // frames have an Ethernet header
+	XDP       bool // the driver has native XDP
 	Addresses []netip.Addr
 }
 
@@ -39,7 +40,8 @@ type Input struct {
 	// complete: what the kernel has of a learned far end is then kept.
 	Holding bool
 	Clocks  map[string]Clock // of the plan before, by pseudowire
-	// NextHops are the resolved flows; they only make details richer.
+	// NextHops are the ways that are known. A pseudowire whose way is not known
+	// yet is taken to be well.
 	NextHops map[dataplane.Flow]dataplane.NextHop
 }
 
@@ -64,6 +66,7 @@ type Use struct {
 type Plan struct {
 	State     dataplane.State
 	Attach    dataplane.Attachments
+	Admission dataplane.Admission
 	Advertise []evpn.Advertisement // by pseudowire name
 	Statuses  []Status             // one for each pseudowire, by name
 	Flows     []dataplane.Flow
@@ -99,6 +102,7 @@ const (
 type Status struct {
 	Name          string
 	Interface     string
+	VLANs         dataplane.VLANs
 	State         State
 	Reason        Reason
 	Detail        string // for people, may be empty
@@ -108,6 +112,8 @@ type Status struct {
 	LocalSession  dataplane.SessionID // that the far end in use sends to; 0 = none
 	RemoteSession dataplane.SessionID // 0 = none
 	MTU           int                 // bytes of Ethernet payload of the circuit; 0 = unknown
-	Since         time.Time           // of state, reason and source
+	Path          Path
+	Rotated       time.Time // of the cookie whose predecessor is still accepted; zero = there is none
+	Since         time.Time // of state, reason and source
 	circuit       int
 }

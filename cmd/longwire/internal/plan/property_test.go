@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +23,10 @@ var (
 	drawAddr   = rapid.SampledFrom([]netip.Addr{own, far1, far2, netip.MustParseAddr("2001:db8::9"), {}})
 	drawCookie = rapid.SampledFrom([]dataplane.Cookie{{}, ourCookie, farCookie, remoteStatic})
 	drawBool   = rapid.Bool()
+	drawVLANs  = rapid.SampledFrom([]dataplane.VLANs{
+		{}, {}, {Outer: "0"}, {Outer: "100"}, {Outer: "200"}, {Outer: "0,150-250"}, {Outer: "200", Inner: 100}, {Outer: "200", Inner: 101},
+	})
+	drawMode = rapid.SampledFrom([]config.TagMode{config.TagsKeep, config.TagsTranslate, config.TagsPop, config.TagsPush})
 )
 
 func drawPW(t *rapid.T, i int) config.Pseudowire {
@@ -35,6 +40,9 @@ func drawPW(t *rapid.T, i int) config.Pseudowire {
 	if drawBool.Draw(t, "sublayer") {
 		pw.Sublayer = dataplane.SublayerDefault
 	}
+	pw.VLANs = drawVLANs.Draw(t, "VLANs")
+	pw.Tags = config.Tags{Mode: drawMode.Draw(t, "mode"), Type: 0x8100, Push: 7}
+	pw.ClampMSS = drawBool.Draw(t, "clamp")
 	kind := rapid.IntRange(1, 3).Draw(t, "kind")
 	if kind&1 != 0 {
 		pw.EVPN = &config.EVPN{
@@ -97,9 +105,16 @@ func drawInput(t *rapid.T) Input {
 		if drawBool.Draw(t, "installed") {
 			circuit := rapid.IntRange(1, 9).Draw(t, "installed circuit")
 			in.Actual.Transmit[dataplane.Port(circuit)] = dataplane.Transmit{
-				Circuit: dataplane.Port(circuit), Pseudowire: pw.Name, Session: dataplane.SessionID(rapid.IntRange(1, 9).Draw(t, "installed session")),
-				Local: own, Remote: far2, Encapsulation: dataplane.EncapsulationIP, Cookie: farCookie, TTL: 1,
+				Circuit: dataplane.Port(circuit), Pseudowire: pw.Name, Session: dataplane.SessionID(rapid.IntRange(0, 9).Draw(t, "installed session")),
+				Local: own, Remote: far2, Encapsulation: dataplane.EncapsulationIP, Cookie: farCookie, TTL: 1, ClampMTU: 1400,
 			}
+		}
+	}
+	in.NextHops = map[dataplane.Flow]dataplane.NextHop{}
+	for _, remote := range []netip.Addr{far1, far2} {
+		if drawBool.Draw(t, "way is known") {
+			hop := dataplane.NextHop{IfIndex: rapid.SampledFrom([]int{50, 50, 1, 2}).Draw(t, "leaves by"), MTU: rapid.IntRange(0, 2000).Draw(t, "hop MTU")}
+			in.NextHops[dataplane.Flow{Local: own, Remote: remote}] = hop
 		}
 	}
 	for i := range rapid.IntRange(0, 6).Draw(t, "routes") {
@@ -109,19 +124,29 @@ func drawInput(t *rapid.T) Input {
 }
 
 // A circuit has one owner, the pseudowire that is configured on it, and what is
-// sent has the session and cookie of one far end, whole.
+// sent has the session and cookie of one far end, whole, and never leaves by a
+// circuit.
 func TestEveryTransmitIsOneFarEnd(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := drawInput(t)
 		plan := Resolve(in)
 		owners := map[string]int{}
 		for circuit, tx := range plan.State.Transmit {
+			if tx.Pseudowire == "" {
+				continue
+			}
 			pw, ok := configured(in, tx.Pseudowire)
-			if !ok || in.Links[pw.Interface].Index != circuit.IfIndex || tx.Circuit != circuit || !in.Links[pw.Interface].Up {
+			if !ok || circuitOf(pw, in.Links[pw.Interface]) != circuit || tx.Circuit != circuit {
 				t.Fatalf("%+v is not on its circuit", tx)
 			}
 			if owners[tx.Pseudowire]++; owners[tx.Pseudowire] > 1 {
 				t.Fatalf("%s has two circuits", tx.Pseudowire)
+			}
+			if tx.Session == 0 {
+				continue
+			}
+			if hop, known := in.NextHops[dataplane.Flow{Local: tx.Local, Remote: tx.Remote}]; known && isCircuit(in, hop.IfIndex) || !in.Links[pw.Interface].Up {
+				t.Fatalf("%+v is sent", tx)
 			}
 			if !knownFarEnd(in, pw, tx) {
 				t.Fatalf("%+v is no far end of %+v", tx, pw)
@@ -130,6 +155,71 @@ func TestEveryTransmitIsOneFarEnd(t *testing.T) {
 		for id, rx := range plan.State.Receive {
 			if pw, _ := configured(in, rx.Pseudowire); rx.Session != id || id == 0 || in.Links[pw.Interface].Index != rx.Circuit {
 				t.Fatalf("session %d: %+v", id, rx)
+			}
+		}
+	})
+}
+
+func isCircuit(in Input, ifindex int) bool {
+	return slices.ContainsFunc(in.Config.Pseudowires, func(pw config.Pseudowire) bool {
+		link, exists := in.Links[pw.Interface]
+		return exists && link.Index == ifindex
+	})
+}
+
+// takers are the entries that take a frame with two tags, of those that say most
+// about it, as the programs look for them.
+func takers(s dataplane.State, ifindex int, outer, inner uint16) []string {
+	var names []string
+	match := func(level func(dataplane.VLANs) bool) {
+		for circuit, tx := range s.Transmit {
+			if circuit.IfIndex == ifindex && len(names) == 0 && level(circuit.VLANs) {
+				names = append(names, tx.Pseudowire)
+			}
+		}
+	}
+	has := func(v dataplane.VLANs) bool { return slices.Contains(slices.Collect(v.Outer.All()), outer) }
+	match(func(v dataplane.VLANs) bool { return v.Inner == inner && has(v) })
+	match(func(v dataplane.VLANs) bool { return v.Inner == 0 && has(v) })
+	match(func(v dataplane.VLANs) bool { return v == dataplane.VLANs{} })
+	return names
+}
+
+// A frame of a configured circuit is taken, by a pseudowire that has it in its
+// configuration or, if it is nobody's, by the host; and the port knows that it is
+// shared exactly when it is.
+func TestEveryFrameHasOneTaker(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := drawInput(t)
+		plan := Resolve(in)
+		for _, pw := range in.Config.Pseudowires {
+			link, exists := in.Links[pw.Interface]
+			if !exists {
+				continue
+			}
+			for _, frame := range [][2]uint16{{0, 0}, {100, 0}, {200, 5}, {200, 100}, {200, 101}, {250, 0}, {4000, 0}} {
+				names := takers(plan.State, link.Index, frame[0], frame[1])
+				if len(names) != 1 {
+					t.Fatalf("frame %v on %s is taken by %q", frame, pw.Interface, names)
+				}
+			}
+			circuits := 0
+			for circuit := range plan.State.Transmit {
+				if circuit.IfIndex == link.Index && circuit.VLANs != (dataplane.VLANs{}) {
+					circuits++
+				}
+			}
+			if port := plan.State.Transmit[dataplane.Port(link.Index)]; port.Shared != (circuits > 0) || port.ToHost != (port.Pseudowire == "") {
+				t.Fatalf("%d circuits of VLANs and the port %+v", circuits, port)
+			}
+		}
+		for _, s := range plan.Statuses {
+			pw, _ := configured(in, s.Name)
+			tx := plan.State.Transmit[circuitOf(pw, in.Links[pw.Interface])]
+			_, exists := in.Links[pw.Interface]
+			lost := strings.HasPrefix(s.Detail, "the circuit belongs to ")
+			if (tx.Pseudowire == s.Name) != (exists && !lost) {
+				t.Fatalf("%+v has %+v", s, tx)
 			}
 		}
 	})
@@ -176,7 +266,9 @@ func TestStatusAgreesWithState(t *testing.T) {
 		}
 		sends := map[string]dataplane.Transmit{}
 		for _, tx := range plan.State.Transmit {
-			sends[tx.Pseudowire] = tx
+			if tx.Session != 0 {
+				sends[tx.Pseudowire] = tx
+			}
 		}
 		for _, s := range plan.Statuses {
 			tx, sending := sends[s.Name]

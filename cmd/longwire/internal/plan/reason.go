@@ -19,6 +19,7 @@ const (
 	ReasonPermission      Reason = "permission"
 	ReasonProgramFailed   Reason = "program_failed"
 	ReasonConflict        Reason = "conflict"
+	ReasonLoop            Reason = "loop"
 )
 
 // Meaning is the entry of a reason in the manual.
@@ -41,6 +42,7 @@ func Meanings() []Meaning {
 		{ReasonPermission, StateBlocked, "the kernel refused it; the agent needs CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON"},
 		{ReasonProgramFailed, StateBlocked, "the kernel refused it for the cause in the detail"},
 		{ReasonConflict, StateBlocked, "another pseudowire has the session id or the circuit"},
+		{ReasonLoop, StateBlocked, "the way to the far end leads into a circuit; correct the route to it"},
 		{Reason(evpn.ReasonBadNextHop), StateBlocked, "the route's next hop is absent, no unicast address or our own"},
 		{Reason(evpn.ReasonNoEncapsulation), StateBlocked, "the route has no usable Tunnel Encapsulation attribute (RFC 9012)"},
 		{Reason(evpn.ReasonBadCookie), StateBlocked, "the route's cookie has not 0, 4 or 8 bytes"},

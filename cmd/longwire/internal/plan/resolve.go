@@ -20,19 +20,24 @@ func Resolve(in Input) Plan {
 	for _, pw := range pseudowires {
 		r.pseudowire(pw)
 	}
+	r.share()
 	r.attachments()
+	r.admission()
 	r.flows()
 	return r.plan
 }
 
 // resolution is a plan in the making.
 type resolution struct {
-	in       Input
-	plan     Plan
-	byTag    map[evpn.ServiceID][]evpn.Route
-	own      []netip.Addr
-	kept     map[string]dataplane.Transmit // what the kernel has, by pseudowire
-	circuits map[int]string                // owners
+	in      Input
+	plan    Plan
+	byTag   map[evpn.ServiceID][]evpn.Route
+	own     []netip.Addr
+	kept    map[string]dataplane.Transmit // what the kernel sends, by pseudowire
+	ports   map[int]bool                  // interfaces that have circuits
+	clamped map[clampKey]uint16
+	owners  map[selection]string // of circuits
+	wanted  map[dataplane.Flow]bool
 }
 
 func newResolution(in Input) *resolution {
@@ -43,10 +48,13 @@ func newResolution(in Input) *resolution {
 			Uses:   map[evpn.Key][]Use{},
 			Clocks: map[string]Clock{},
 		},
-		byTag:    map[evpn.ServiceID][]evpn.Route{},
-		own:      slices.Clone(in.Config.Router.Sources),
-		kept:     map[string]dataplane.Transmit{},
-		circuits: map[int]string{},
+		byTag:   map[evpn.ServiceID][]evpn.Route{},
+		own:     slices.Clone(in.Config.Router.Sources),
+		kept:    map[string]dataplane.Transmit{},
+		ports:   map[int]bool{},
+		clamped: clamped(in.Actual),
+		owners:  map[selection]string{},
+		wanted:  map[dataplane.Flow]bool{},
 	}
 	for _, route := range in.Routes {
 		r.byTag[route.Tag] = append(r.byTag[route.Tag], route)
@@ -55,91 +63,56 @@ func newResolution(in Input) *resolution {
 		r.own = append(r.own, link.Addresses...)
 	}
 	for _, circuit := range slices.SortedFunc(maps.Keys(in.Actual.Transmit), dataplane.Circuit.Compare) {
-		t := in.Actual.Transmit[circuit]
-		r.kept[t.Pseudowire] = t
+		if t := in.Actual.Transmit[circuit]; t.Session != 0 {
+			r.kept[t.Pseudowire] = t
+		}
+	}
+	for _, pw := range in.Config.Pseudowires {
+		if link, exists := in.Links[pw.Interface]; exists {
+			r.ports[link.Index] = true
+		}
 	}
 	return r
 }
 
 // pseudowire adds one pseudowire to the plan: decapsulation as soon as there is
 // a circuit, the advertisement while it is up, encapsulation while it is up and
-// the far end is known. Nothing waits for the other end, so that two ends that
-// start at the same time cannot wait for each other.
+// the far end is known; until then the circuit is closed. Nothing waits for the
+// other end, so that two ends that start at the same time cannot wait for each
+// other.
 func (r *resolution) pseudowire(pw config.Pseudowire) {
 	link, exists := r.in.Links[pw.Interface]
 	far := r.choose(pw, mtuOf(pw, link))
-	status := r.status(pw, link, exists, far)
-	if owner, taken := r.circuits[link.Index]; exists && taken {
-		status = status.blocked(ReasonConflict, "the circuit belongs to "+owner)
-		exists = false
-	}
+	way := r.way(pw, link, far)
+	status := r.status(pw, link, exists, far, way)
 	if exists && link.Ethernet {
-		r.circuits[link.Index] = pw.Name
-		if problem := r.receive(pw, link, far); problem != nil {
+		if problem := r.forward(pw, link, far, way); problem != nil {
 			status = status.blocked(problem.Reason, problem.Detail)
-		} else if link.Up {
-			r.advertise(pw, link)
-			r.transmit(pw, link, far)
 		}
 	}
 	r.plan.Statuses = append(r.plan.Statuses, status)
 }
 
-// receive installs what the far end may send to: the session of our
-// advertisement, and that of the static far end, which is always there because
-// the far end may fall back before us.
-func (r *resolution) receive(pw config.Pseudowire, link Link, far farEnd) *problem {
-	var wanted []dataplane.Receive
-	if pw.Static != nil {
-		wanted = append(wanted, staticReceive(pw, link))
+// forward adds what a pseudowire receives, announces and sends, or says why it
+// cannot.
+func (r *resolution) forward(pw config.Pseudowire, link Link, far farEnd, way way) *problem {
+	circuit := circuitOf(pw, link)
+	if owner, taken := r.claim(circuit, pw.Name); taken {
+		return &problem{ReasonConflict, "the circuit belongs to " + owner}
 	}
-	if pw.EVPN != nil {
-		id := r.in.Identities[pw.Name]
-		cookie, err := dataplane.NewCookie(cut(id.Cookie.Bytes(), pw.CookieLength))
-		if err = cmp.Or(id.Err, err); err != nil {
-			return &problem{reasonOf(err), err.Error()}
-		}
-		if id.Session == 0 {
-			return &problem{ReasonProgramFailed, "there is no session id yet"}
-		}
-		wanted = append(wanted, signalledReceive(pw, link, id.Session, cookie, far.remote))
-	}
-	for _, w := range wanted {
-		if other, taken := r.plan.State.Receive[w.Session]; taken {
-			return conflictOver(w, other)
+	transmit := closed(pw, circuit)
+	problem := r.receive(pw, link, far, way)
+	if problem == nil && link.Up {
+		r.advertise(pw, link)
+		if far.known() {
+			r.wanted[dataplane.Flow{Local: pw.Source, Remote: far.remote}] = true
+			if !way.loop {
+				transmit = transmitOf(pw, circuit, far, way)
+			}
 		}
 	}
-	for _, w := range wanted {
-		r.plan.State.Receive[w.Session] = w
-	}
-	return nil
-}
-
-func staticReceive(pw config.Pseudowire, link Link) dataplane.Receive {
-	udp := pw.Encapsulation == dataplane.EncapsulationUDP
-	w := dataplane.Receive{
-		Session: pw.Static.LocalSession, Pseudowire: pw.Name, Circuit: link.Index,
-		Local: pw.Source, Remote: pw.Static.Remote, AcceptIP: !udp, AcceptUDP: udp,
-		Cookie: pw.Static.LocalCookie, Sublayer: pw.Sublayer,
-	}
-	if udp {
-		w.LocalPort = pw.Port
-	}
-	return w
-}
-
-// signalledReceive also takes protocol 115 when we ask for UDP, because a far
-// end that does not know our UDP sub-TLV cannot send anything else.
-func signalledReceive(pw config.Pseudowire, link Link, id dataplane.SessionID, cookie dataplane.Cookie, remote netip.Addr) dataplane.Receive {
-	w := dataplane.Receive{
-		Session: id, Pseudowire: pw.Name, Circuit: link.Index,
-		Local: pw.Source, Remote: remote, AcceptIP: true,
-		Cookie: cookie, Sublayer: pw.Sublayer,
-	}
-	if pw.Encapsulation == dataplane.EncapsulationUDP {
-		w.AcceptUDP, w.LocalPort = true, pw.Port
-	}
-	return w
+	r.plan.State.Transmit[circuit] = transmit
+	return problem
 }
 
 func (r *resolution) advertise(pw config.Pseudowire, link Link) {
@@ -162,28 +135,24 @@ func (r *resolution) advertise(pw config.Pseudowire, link Link) {
 	r.plan.Advertise = append(r.plan.Advertise, ad)
 }
 
-func (r *resolution) transmit(pw config.Pseudowire, link Link, far farEnd) {
-	if !far.known() {
-		return
-	}
-	t := dataplane.Transmit{
-		Circuit: dataplane.Port(link.Index), Pseudowire: pw.Name, Session: far.session,
-		Local: pw.Source, Remote: far.remote, Encapsulation: far.encapsulation,
-		Cookie: far.cookie, Sublayer: pw.Sublayer, TTL: pw.TTL,
-	}
+// transmitOf is how the frames of a circuit leave for a far end.
+func transmitOf(pw config.Pseudowire, circuit dataplane.Circuit, far farEnd, way way) dataplane.Transmit {
+	t := closed(pw, circuit)
+	t.Session, t.Cookie, t.Local, t.Remote, t.Encapsulation = far.session, far.cookie, pw.Source, far.remote, far.encapsulation
+	t.Sublayer, t.Sequencing, t.Tags = pw.Sublayer, pw.Sequencing, imposition(pw)
+	t.TTL, t.DSCP, t.CopyDSCP, t.CopyECN = pw.TTL, pw.DSCP, pw.CopyDSCP, pw.CopyECN
+	t.TooBig, t.ClampMTU = pw.TooBig, way.clamp
+	t.DontFragment = pw.DontFragment && far.remote.Is4() // IPv6 routers never fragment
 	if far.encapsulation == dataplane.EncapsulationUDP {
-		t.LocalPort, t.RemotePort = pw.Port, far.port
+		t.LocalPort, t.RemotePort, t.Entropy, t.ZeroChecksum = pw.Port, far.port, pw.Entropy, pw.ZeroChecksum
 	}
-	r.plan.State.Transmit[t.Circuit] = t
+	return t
 }
 
-// flows lists the address pairs whose next hop should be kept resolved.
+// flows lists the address pairs whose next hop should be kept resolved, also of
+// those whose way leads into a circuit now: it may lead elsewhere one day.
 func (r *resolution) flows() {
-	seen := map[dataplane.Flow]bool{}
-	for _, t := range r.plan.State.Transmit {
-		seen[dataplane.Flow{Local: t.Local, Remote: t.Remote}] = true
-	}
-	r.plan.Flows = slices.SortedFunc(maps.Keys(seen), func(a, b dataplane.Flow) int {
+	r.plan.Flows = slices.SortedFunc(maps.Keys(r.wanted), func(a, b dataplane.Flow) int {
 		return cmp.Or(a.Local.Compare(b.Local), a.Remote.Compare(b.Remote))
 	})
 }
@@ -206,5 +175,3 @@ func mtuOf(pw config.Pseudowire, link Link) uint16 {
 	}
 	return 0
 }
-
-func cut(b []byte, n int) []byte { return b[:min(n, len(b))] }

@@ -50,12 +50,12 @@ var signalledRows = []row{
 			in.Links["eth2"] = Link{Index: 3, MTU: 1500, Ethernet: true}
 			in.Routes = []evpn.Route{route()}
 		},
-		state:  state(receives{wantReceive()}),
+		state:  state(receives{wantReceive()}, wantClosed()),
 		status: Status{State: StateDown, Reason: ReasonInterfaceDown, Source: SourceSignalled, Remote: far1, RemoteSession: 77777, LocalSession: 555555, MTU: 1500},
 	},
 	{
 		name: "circuit up, far end unknown: announced, refuses every packet", pw: signalledPW(),
-		state:  state(receives{with(wantReceive(), noRemote)}),
+		state:  state(receives{with(wantReceive(), noRemote)}, wantClosed()),
 		ads:    []evpn.Advertisement{wantAd()},
 		status: Status{State: StateDown, Reason: ReasonNoRemote, Detail: "no route for service 102 with 65000:1", LocalSession: 555555, MTU: 1500},
 	},
@@ -78,7 +78,7 @@ var signalledRows = []row{
 		change: func(in *Input) {
 			in.Routes = []evpn.Route{with(route(), func(r *evpn.Route) { r.HasL2, r.L2.MTU = true, 9000 })}
 		},
-		state:  state(receives{with(wantReceive(), noRemote)}),
+		state:  state(receives{with(wantReceive(), noRemote)}, wantClosed()),
 		ads:    []evpn.Advertisement{wantAd()},
 		status: Status{State: StateBlocked, Reason: Reason(evpn.ReasonMTUMismatch), Detail: "the far end has MTU 9000, we have 1500", LocalSession: 555555, MTU: 1500},
 	},
@@ -94,20 +94,20 @@ var signalledRows = []row{
 	{
 		name: "sublayer at our end only", pw: with(signalledPW(), useSublayer),
 		change: func(in *Input) { in.Routes = []evpn.Route{route()} },
-		state:  state(receives{with(wantReceive(), noRemote, func(r *dataplane.Receive) { r.Sublayer = dataplane.SublayerDefault })}),
+		state:  state(receives{with(wantReceive(), noRemote, func(r *dataplane.Receive) { r.Sublayer = dataplane.SublayerDefault })}, wantClosed()),
 		ads:    []evpn.Advertisement{with(wantAd(), func(ad *evpn.Advertisement) { ad.L2.Flags = evpn.FlagControlWord })},
 		status: Status{State: StateBlocked, Reason: Reason(evpn.ReasonControlWord), Detail: "the far end uses no L2-specific sublayer, we use it", LocalSession: 555555, MTU: 1500},
 	},
 	{
 		name: "route without cookie's session is never used", pw: signalledPW(),
 		change: func(in *Input) { in.Routes = []evpn.Route{with(route(), func(r *evpn.Route) { r.Tunnels = nil })} },
-		state:  state(receives{with(wantReceive(), noRemote)}),
+		state:  state(receives{with(wantReceive(), noRemote)}, wantClosed()),
 		ads:    []evpn.Advertisement{wantAd()},
 		status: Status{State: StateBlocked, Reason: Reason(evpn.ReasonNoEncapsulation), Detail: "no usable L2TPv3 tunnel in the Tunnel Encapsulation attribute", LocalSession: 555555, MTU: 1500},
 	},
 	{
 		name: "short cookie and configured MTU", pw: with(signalledPW(), func(pw *config.Pseudowire) { pw.CookieLength, pw.MTU = 4, 9000 }),
-		state: state(receives{with(wantReceive(), noRemote, func(r *dataplane.Receive) { r.Cookie = mustCookie(1, 2, 3, 4) })}),
+		state: state(receives{with(wantReceive(), noRemote, func(r *dataplane.Receive) { r.Cookie = mustCookie(1, 2, 3, 4) })}, wantClosed()),
 		ads: []evpn.Advertisement{with(wantAd(), func(ad *evpn.Advertisement) {
 			ad.Cookie, ad.L2.MTU = "\x01\x02\x03\x04", 9000
 		})},
@@ -116,13 +116,13 @@ var signalledRows = []row{
 	{
 		name: "identities exhausted", pw: signalledPW(),
 		change: func(in *Input) { in.Identities["a"] = Identity{Err: dataplane.ErrCapacity} },
-		state:  state(nil),
+		state:  state(nil, wantClosed()),
 		status: Status{State: StateBlocked, Reason: ReasonCapacity, Detail: "session map is full", MTU: 1500},
 	},
 	{
 		name: "identity refused", pw: signalledPW(),
 		change: func(in *Input) { in.Identities["a"] = Identity{Err: syscall.EPERM} },
-		state:  state(nil),
+		state:  state(nil, wantClosed()),
 		status: Status{State: StateBlocked, Reason: ReasonPermission, Detail: "operation not permitted", MTU: 1500},
 	},
 }
@@ -200,7 +200,7 @@ var keptRows = []row{
 		change: func(in *Input) {
 			in.Holding, in.Actual = true, state(nil, with(wantTransmit(), func(tx *dataplane.Transmit) { tx.Local = far2 }))
 		},
-		state:  state(receives{with(wantReceive(), noRemote)}),
+		state:  state(receives{with(wantReceive(), noRemote)}, wantClosed()),
 		ads:    []evpn.Advertisement{wantAd()},
 		status: Status{State: StateDown, Reason: ReasonNoRemote, Detail: "no route for service 102 with 65000:1", LocalSession: 555555, MTU: 1500},
 	},
@@ -209,7 +209,7 @@ var keptRows = []row{
 		change: func(in *Input) {
 			in.Holding, in.Actual = true, state(nil, with(wantTransmit(), func(tx *dataplane.Transmit) { tx.Pseudowire = "b" }))
 		},
-		state:  state(receives{with(wantReceive(), noRemote)}),
+		state:  state(receives{with(wantReceive(), noRemote)}, wantClosed()),
 		ads:    []evpn.Advertisement{wantAd()},
 		status: Status{State: StateDown, Reason: ReasonNoRemote, Detail: "no route for service 102 with 65000:1", LocalSession: 555555, MTU: 1500},
 	},
@@ -219,7 +219,7 @@ var keptRows = []row{
 			in.Holding, in.Actual = true, state(nil, wantTransmit())
 			in.Routes = []evpn.Route{with(route(), func(r *evpn.Route) { r.Tunnels = nil })}
 		},
-		state:  state(receives{with(wantReceive(), noRemote)}),
+		state:  state(receives{with(wantReceive(), noRemote)}, wantClosed()),
 		ads:    []evpn.Advertisement{wantAd()},
 		status: Status{State: StateBlocked, Reason: Reason(evpn.ReasonNoEncapsulation), Detail: "no usable L2TPv3 tunnel in the Tunnel Encapsulation attribute", LocalSession: 555555, MTU: 1500},
 	},
@@ -229,7 +229,7 @@ var keptRows = []row{
 			in.Holding, in.Clocks = true, map[string]Clock{"a": {Kept: wantTransmit()}}
 			in.Links["eth2"] = Link{Index: 3, MTU: 1500, Ethernet: true}
 		},
-		state:  state(receives{wantReceive()}),
+		state:  state(receives{wantReceive()}, wantClosed()),
 		status: Status{State: StateDown, Reason: ReasonInterfaceDown, Source: SourceSignalled, Remote: far1, RemoteSession: 77777, LocalSession: 555555, MTU: 1500},
 	},
 }
@@ -249,7 +249,7 @@ var staticRows = []row{
 	},
 	{
 		name: "fallback waits", pw: fallbackPW(),
-		state:  state(receives{wantStaticReceive(), with(wantReceive(), noRemote)}),
+		state:  state(receives{wantStaticReceive(), with(wantReceive(), noRemote)}, wantClosed()),
 		ads:    []evpn.Advertisement{wantAd()},
 		status: Status{State: StateDown, Reason: ReasonNoRemote, Detail: "no route for service 102 with 65000:1; static fallback after 5s", LocalSession: 555555, MTU: 1500},
 	},
@@ -315,7 +315,7 @@ var restartRows = []row{
 	{
 		name: "not when the hold is over", pw: signalledPW(),
 		change: func(in *Input) { in.Actual = state(nil, wantTransmit()) },
-		state:  state(receives{with(wantReceive(), noRemote)}),
+		state:  state(receives{with(wantReceive(), noRemote)}, wantClosed()),
 		ads:    []evpn.Advertisement{wantAd()},
 		status: Status{State: StateDown, Reason: ReasonNoRemote, Detail: "no route for service 102 with 65000:1", LocalSession: 555555, MTU: 1500},
 	},
@@ -325,14 +325,14 @@ var restartRows = []row{
 			in.Holding, in.Actual = true, state(nil, wantTransmit())
 			in.Clocks = map[string]Clock{"a": {Learned: true}}
 		},
-		state:  state(receives{with(wantReceive(), noRemote)}),
+		state:  state(receives{with(wantReceive(), noRemote)}, wantClosed()),
 		ads:    []evpn.Advertisement{wantAd()},
 		status: Status{State: StateDown, Reason: ReasonNoRemote, Detail: "no route for service 102 with 65000:1", LocalSession: 555555, MTU: 1500},
 	},
 	{
 		name: "not with another sublayer", pw: with(signalledPW(), useSublayer),
 		change: func(in *Input) { in.Holding, in.Actual = true, state(nil, wantTransmit()) },
-		state:  state(receives{with(wantReceive(), noRemote, func(r *dataplane.Receive) { r.Sublayer = dataplane.SublayerDefault })}),
+		state:  state(receives{with(wantReceive(), noRemote, func(r *dataplane.Receive) { r.Sublayer = dataplane.SublayerDefault })}, wantClosed()),
 		ads:    []evpn.Advertisement{with(wantAd(), func(ad *evpn.Advertisement) { ad.L2.Flags = evpn.FlagControlWord })},
 		status: Status{State: StateDown, Reason: ReasonNoRemote, Detail: "no route for service 102 with 65000:1", LocalSession: 555555, MTU: 1500},
 	},
@@ -405,7 +405,7 @@ func TestRemarks(t *testing.T) {
 	in.Routes = []evpn.Route{other, route()}
 	in.NextHops = map[dataplane.Flow]dataplane.NextHop{{Local: own, Remote: far1}: {MTU: 1500}}
 	got := Resolve(in)
-	want := "also offered by 192.0.2.10 (peer 192.0.2.254); underlay MTU 1500 is less than the 1546 that full frames need"
+	want := "also offered by 192.0.2.10 (peer 192.0.2.254); underlay MTU 1500 is less than the 1546 that full frames need: payloads above 1454 bytes are fragmented"
 	if got.Statuses[0].Detail != want {
 		t.Errorf("detail %q, want %q", got.Statuses[0].Detail, want)
 	}
@@ -420,7 +420,8 @@ func TestConflicts(t *testing.T) {
 	in.Config.Pseudowires = []config.Pseudowire{b, a}
 	in.Links["eth3"] = Link{Index: 4, MTU: 1500, Ethernet: true, Up: true}
 	got := Resolve(in)
-	diff(t, "one session id: the first name keeps it", state(receives{wantStaticReceive()}, wantStaticTransmit()), got.State)
+	closedB := dataplane.Transmit{Circuit: dataplane.Port(4), Pseudowire: "b"}
+	diff(t, "one session id: the first name keeps it", state(receives{wantStaticReceive()}, wantStaticTransmit(), closedB), got.State)
 	if s := got.Statuses[1]; s.Reason != ReasonConflict || s.Detail != "session id 1012 belongs to a" {
 		t.Errorf("status of b: %+v", s)
 	}

@@ -14,11 +14,14 @@ import (
 
 // status is the state of a pseudowire if everything can be programmed; Settle
 // corrects it when not.
-func (r *resolution) status(pw config.Pseudowire, link Link, exists bool, far farEnd) Status {
+func (r *resolution) status(pw config.Pseudowire, link Link, exists bool, far farEnd, way way) Status {
 	s := Status{
 		Name: pw.Name, Interface: pw.Interface, State: StateUp, Source: far.source, circuit: link.Index,
 		Remote: far.remote, Encapsulation: far.encapsulation, RemoteSession: far.session,
-		LocalSession: r.localSession(pw, far.source), MTU: int(mtuOf(pw, link)),
+		LocalSession: r.localSession(pw, far.source), MTU: int(mtuOf(pw, link)), Path: way.Path, VLANs: pw.VLANs,
+	}
+	if pw.EVPN != nil {
+		s.Rotated = r.in.Identities[pw.Name].Rotated
 	}
 	switch {
 	case !exists:
@@ -31,10 +34,12 @@ func (r *resolution) status(pw config.Pseudowire, link Link, exists bool, far fa
 		s.State, s.Reason, s.Detail = StateDown, ReasonNoRemote, far.why.Detail
 	case !far.known():
 		s = s.blocked(far.why.Reason, far.why.Detail)
+	case way.loop:
+		s = s.blocked(ReasonLoop, fmt.Sprintf("the way to %s leads into a circuit", far.remote))
 	case far.stale != nil:
 		s.State, s.Reason, s.Detail, s.Since = StateStale, far.stale.Reason, far.stale.Detail, far.staleSince
 	default:
-		s.Detail = strings.Join(r.remarks(pw, link, far), "; ")
+		s.Detail = strings.Join(s.remarks(pw, far), "; ")
 	}
 	return s
 }
@@ -53,7 +58,7 @@ func (r *resolution) localSession(pw config.Pseudowire, source Source) dataplane
 }
 
 // remarks are what an operator should know of a pseudowire that is up.
-func (r *resolution) remarks(pw config.Pseudowire, link Link, far farEnd) []string {
+func (s Status) remarks(pw config.Pseudowire, far farEnd) []string {
 	var remarks []string
 	if far.why != nil {
 		remarks = append(remarks, fmt.Sprintf("fallback, signalled far end: %s", far.why))
@@ -64,10 +69,11 @@ func (r *resolution) remarks(pw config.Pseudowire, link Link, far farEnd) []stri
 	for _, loser := range far.losers {
 		remarks = append(remarks, fmt.Sprintf("also offered by %s (peer %s)", loser.NextHop, loser.Peer))
 	}
-	hop, resolved := r.in.NextHops[dataplane.Flow{Local: pw.Source, Remote: far.remote}]
-	need := int(mtuOf(pw, link)) + dataplane.Overhead(dataplane.FamilyOf(far.remote), far.encapsulation, far.cookie.Len(), pw.Sublayer)
-	if resolved && hop.MTU > 0 && need > hop.MTU {
-		remarks = append(remarks, fmt.Sprintf("underlay MTU %d is less than the %d that full frames need", hop.MTU, need))
+	if remark, ok := s.Path.remark(); ok {
+		remarks = append(remarks, remark)
+	}
+	if !s.Rotated.IsZero() {
+		remarks = append(remarks, "new cookie, the previous one is still accepted")
 	}
 	return remarks
 }
@@ -78,10 +84,6 @@ func (p *problem) String() string {
 		return string(p.Reason)
 	}
 	return fmt.Sprintf("%s (%s)", p.Reason, p.Detail)
-}
-
-func conflictOver(w, other dataplane.Receive) *problem {
-	return &problem{ReasonConflict, fmt.Sprintf("session id %d belongs to %s", w.Session, other.Pseudowire)}
 }
 
 func targets(rts []evpn.RouteTarget) string {

@@ -23,7 +23,7 @@ func Pseudowires(w io.Writer, pseudowires []api.Pseudowire, now time.Time) error
 			encapsulation = ""
 		}
 		rows = append(rows, []string{
-			p.Name, p.Interface, p.State, p.Reason, p.Remote, encapsulation,
+			p.Name, circuit(p.Interface, p.VLANs), p.State, p.Reason, p.Remote, encapsulation,
 			number(p.LocalSession), number(p.RemoteSession), p.Source, age(p.Since, now), p.Detail,
 		})
 	}
@@ -33,19 +33,24 @@ func Pseudowires(w io.Writer, pseudowires []api.Pseudowire, now time.Time) error
 // Sessions prints the entries of the kernel's session maps. The column of
 // cookies shows their length unless the agent was asked for the values.
 func Sessions(w io.Writer, sessions []api.Session) error {
-	header := []string{"NAME", "INTERFACE", "DIRECTION", "SESSION", "LOCAL", "REMOTE", "ENCAP", "SUBLAYER", "COOKIE"}
+	header := []string{"NAME", "INTERFACE", "DIRECTION", "SESSION", "LOCAL", "REMOTE", "ENCAP", "SUBLAYER", "COOKIE", "TAGS", "OPTIONS"}
 	var rows [][]string
 	for _, s := range sessions {
-		cookie := s.Cookie
+		name, cookie := s.Pseudowire, s.Cookie
+		if name == "" {
+			name = "(host)"
+		}
 		switch {
+		case s.Direction == "transmit" && s.Session == 0:
 		case s.CookieLength == 0:
 			cookie = "none"
 		case cookie == "":
 			cookie = fmt.Sprintf("%d-bytes", s.CookieLength)
 		}
 		rows = append(rows, []string{
-			s.Pseudowire, s.Interface, s.Direction, number(s.Session),
+			name, circuit(s.Interface, s.VLANs), s.Direction, number(s.Session),
 			endpoint(s.Local, s.LocalPort), endpoint(s.Remote, s.RemotePort), s.Encapsulation, s.Sublayer, cookie,
+			strings.NewReplacer(", ", ",", " ", ":").Replace(s.Tags), strings.Join(s.Options, " "),
 		})
 	}
 	return table(w, header, rows)
@@ -105,26 +110,45 @@ func routeDetail(r api.Route, now time.Time) string {
 
 // Counters prints totals. The drops that belong to no pseudowire come last.
 func Counters(w io.Writer, counters []api.Counters) error {
-	header := []string{"NAME", "ENCAP-PACKETS", "ENCAP-BYTES", "DECAP-PACKETS", "DECAP-BYTES", "DROPPED", "REASONS"}
+	header := []string{"NAME", "ENCAP-PACKETS", "ENCAP-BYTES", "DECAP-PACKETS", "DECAP-BYTES", "FRAGMENTED", "ANSWERED", "OLD-COOKIE", "GAPS", "RESETS", "DROPPED", "REASONS"}
 	var rows, last [][]string
 	for _, c := range counters {
-		var total uint64
-		var reasons []string
-		for _, reason := range slices.Sorted(maps.Keys(c.Drops)) {
-			if n := c.Drops[reason]; n > 0 {
-				total += n
-				reasons = append(reasons, fmt.Sprintf("%s=%d", reason, n))
-			}
+		total, reasons := sum(c.Drops)
+		row := []string{
+			c.Pseudowire, count(c.EncapPackets), count(c.EncapBytes), count(c.DecapPackets), count(c.DecapBytes),
+			count(c.Fragmented), count(c.Answered), count(c.PreviousCookie), count(c.SequenceGaps), count(c.SequenceResets),
+			count(total), reasons,
 		}
-		row := []string{c.Pseudowire, count(c.EncapPackets), count(c.EncapBytes), count(c.DecapPackets), count(c.DecapBytes), count(total), strings.Join(reasons, " ")}
 		if c.Pseudowire == "" {
 			row[0] = "(none)"
-			last = append(last, row)
+			last = append(append(last, row), slowPath(c.SlowPath)...)
 			continue
 		}
 		rows = append(rows, row)
 	}
 	return table(w, header, append(rows, last...))
+}
+
+// slowPath is the row of the slow path, none without it. Its packets are outer
+// ones, and what they carry is counted with their pseudowires as well.
+func slowPath(n *api.SlowPath) [][]string {
+	if n == nil {
+		return nil
+	}
+	total, reasons := sum(n.Dropped())
+	return [][]string{{"(slow-path)", "", "", count(n.Delivered), "", "", "", "", "", "", count(total), reasons}}
+}
+
+// sum adds up drops and lists those that there are.
+func sum(drops map[string]uint64) (total uint64, reasons string) {
+	var words []string
+	for _, reason := range slices.Sorted(maps.Keys(drops)) {
+		if n := drops[reason]; n > 0 {
+			total += n
+			words = append(words, fmt.Sprintf("%s=%d", reason, n))
+		}
+	}
+	return total, strings.Join(words, " ")
 }
 
 // Agent prints the state of the agent itself, one fact in a line.
@@ -137,8 +161,29 @@ func Agent(w io.Writer, a api.Agent, now time.Time) error {
 		{"version", a.Version}, {"pid", strconv.Itoa(a.PID)}, {"config", a.Config}, {"uptime", age(a.Started, now)},
 		{"holding", holding}, {"repairs", count(a.Repairs)},
 	}
+	rows = append(rows, selfTest(a.SelfTest)...)
 	for _, p := range a.Problems {
 		rows = append(rows, []string{"problem", p})
 	}
 	return table(w, []string{"FACT", "VALUE"}, rows)
+}
+
+// selfTest is a line that counts the checks, and one for each that is not ok.
+func selfTest(checks []api.Check) [][]string {
+	if len(checks) == 0 {
+		return nil
+	}
+	rows, right := [][]string{nil}, 0
+	for _, c := range checks {
+		switch c.Result {
+		case "ok":
+			right++
+		case "degraded":
+			rows = append(rows, []string{"degraded", fmt.Sprintf("%s, mode %s: %s", c.Name, c.Mode, c.Detail)})
+		default:
+			rows = append(rows, []string{c.Result, fmt.Sprintf("%s: %s", c.Name, c.Detail)})
+		}
+	}
+	rows[0] = []string{"selftest", fmt.Sprintf("%d of %d checks ok", right, len(checks))}
+	return rows
 }
