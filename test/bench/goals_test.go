@@ -79,8 +79,8 @@ func TestSummary(t *testing.T) {
 small packets by tc ÷ bare redirect              ≥ 0.93   0.50   not reached     Longwire ipv6/ip
 the same between routers                         ≥ 0.93   0.50   not reached     Longwire ipv6/ip
 small packets by tc ÷ VXLAN                      ≥ 2.20   0.50   not reached     Longwire ipv6/ip
-small packets by XDP ÷ bare XDP redirect         ≥ 0.95      -  not measured                    -
-small packets by XDP ÷ VXLAN                     ≥ 3.60      -  not measured                    -
+small packets by XDP ÷ bare XDP redirect         ≥ 0.95   0.50   not reached Longwire ipv6/ip XDP
+small packets by XDP ÷ VXLAN                     ≥ 3.60   0.50   not reached Longwire ipv6/ip XDP
 TCP, default offloads ÷ VXLAN                    ≥ 1.00   0.50   not reached     Longwire ipv6/ip
 TCP, no device with offloads ÷ VXLAN             ≥ 1.40   0.50   not reached     Longwire ipv6/ip
 round trip ÷ bare redirect                       ≤ 1.10   1.00       reached     Longwire ipv4/ip

@@ -65,21 +65,24 @@ func TestVariants(t *testing.T) {
 // that needs most of them.
 func TestSample(t *testing.T) {
 	w, g := testWorld(t)
-	s, err := w.build(variant{"all", "all", joinByLongwire(carrier{v6: true, udp: true}, true)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := carrier{v6: true, udp: true}
 	stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer closeQuietly(stats)
 	all := timings{}
-	if err := all.sample(t.Context(), g, s, 512, 20*time.Millisecond); err != nil {
-		t.Fatal(err)
+	for _, v := range []variant{{"all", "all", joinByLongwire(c, true)}, {"XDP", "xdp", joinByLongwireXDP(c)}} {
+		s, err := w.build(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := all.sample(t.Context(), g, s, 512, 20*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, r := range rows {
-		values := all[figure{r.name, *s.carrier, 512}]
+		values := all[figure{r.name, c, 512}]
 		if len(values) != 1 || values[0] <= 0 || values[0] > 1e6 {
 			t.Errorf("%s: %v", r.name, values)
 		}
