@@ -49,10 +49,11 @@ FORCE_INLINE bool answerable_ipv4(void *p)
 	return *(__u8 *)(p + 9) != PROTO_ICMP || type == ICMP_ECHO || type == ICMP_ECHO_REPLY;
 }
 
-/* The same for IPv6 (RFC 4443 section 2.4); packets to groups are answered. */
+/* The same for IPv6 (RFC 4443 section 2.4). A router would answer packets to
+ * groups too, from an address of its own; a group's cannot be a source. */
 FORCE_INLINE bool answerable_ipv6(void *p)
 {
-	if (*(__u8 *)(p + 8) == 0xff || !(LOAD64(p + 8) | LOAD64(p + 16)))
+	if (*(__u8 *)(p + 8) == 0xff || *(__u8 *)(p + 24) == 0xff || !(LOAD64(p + 8) | LOAD64(p + 16)))
 		return false;
 	return *(__u8 *)(p + 6) != PROTO_ICMPV6 || *(__u8 *)(p + 40) >= ICMPV6_INFORMATIONAL;
 }
@@ -185,7 +186,7 @@ VERIFIED_ALONE int answer_too_big(struct __sk_buff *skb, const struct tags *t, _
 	if (d + ETH_HEADER + IPV6_HEADER + ICMP_HEADER > DATA_END(skb))
 		return TC_ACT_SHOT;
 	v6 = LOAD16(d + 12) == bpf_htons(ETHERTYPE_IPV6);
-	if (*(__u8 *)(d + 6) & 1 || mtu > 0xffff || (!v6 && (*(__u8 *)d & 1 || LOAD16(d + 12) != bpf_htons(ETHERTYPE_IPV4))))
+	if ((*(__u8 *)d | *(__u8 *)(d + 6)) & 1 || mtu > 0xffff || (!v6 && LOAD16(d + 12) != bpf_htons(ETHERTYPE_IPV4)))
 		return TC_ACT_SHOT;
 	if (!(v6 ? answerable_ipv6(d + ETH_HEADER) : answerable_ipv4(d + ETH_HEADER)) || !may_answer(slot))
 		return TC_ACT_SHOT;

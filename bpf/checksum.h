@@ -21,7 +21,8 @@ struct sk_buff___longwire {
 	unsigned char *data;
 } __attribute__((preserve_access_index));
 
-extern void *bpf_cast_to_kern_ctx(void *) __attribute__((section(".ksyms")));
+/* Weak: without it the programs load all the same, if they are told so. */
+extern void *bpf_cast_to_kern_ctx(void *) __attribute__((section(".ksyms"), weak));
 
 /* Older kernels sum at most 512 bytes in one call. */
 #define SUM_BLOCK 512
@@ -49,18 +50,17 @@ extern void *bpf_cast_to_kern_ctx(void *) __attribute__((section(".ksyms")));
 		p += (n);                                                      \
 	}
 
-/* Adds the len bytes that start at offset from, both from zero to FRAME_MAX, to
- * the sum s and returns it, or -1 when they are not there: blocks and lines are
- * summed by the kernel, the rest and short frames in place. */
-VERIFIED_ALONE long sum_bytes(struct __sk_buff *skb, __u32 from, __u32 len, __u32 s)
+/* Adds len bytes of the packet between data and end to the sum s and returns it,
+ * or -1 when they are not there. They start at offset from; both are from zero to
+ * FRAME_MAX. Blocks and lines are summed by the kernel, the rest and short frames
+ * in place. */
+FORCE_INLINE long sum_span(void *data, void *end, __u32 from, __u32 len, __u32 s)
 {
 	__u32 lines = len % SUM_BLOCK / SUM_LINE, rest = len % SUM_LINE, i;
 	__u64 at, t;
-	void *p, *end;
+	void *p;
 
 	if (from > 64 || len > FRAME_MAX - 64)
-		return -1;
-	if (pull(skb, from + len))
 		return -1;
 	for (i = 0; i < SUM_BLOCKS; i++) {
 		at = from + i * SUM_BLOCK;
@@ -68,16 +68,15 @@ VERIFIED_ALONE long sum_bytes(struct __sk_buff *skb, __u32 from, __u32 len, __u3
 			break;
 		OPAQUE(at);
 		at &= FRAME_MAX;
-		p = DATA(skb) + at;
-		if (p + SUM_BLOCK > DATA_END(skb))
+		p = data + at;
+		if (p + SUM_BLOCK > end)
 			return -1;
 		s = (__u32)bpf_csum_diff(0, 0, p, SUM_BLOCK, s);
 	}
 	at = from + i * SUM_BLOCK;
 	OPAQUE(at);
 	at &= FRAME_MAX;
-	p = DATA(skb) + at;
-	end = DATA_END(skb);
+	p = data + at;
 	switch (lines) {
 	case 1:
 		rest += SUM_LINE;
@@ -92,8 +91,7 @@ VERIFIED_ALONE long sum_bytes(struct __sk_buff *skb, __u32 from, __u32 len, __u3
 	at = from + len - rest;
 	OPAQUE(at);
 	at &= FRAME_MAX;
-	p = DATA(skb) + at;
-	end = DATA_END(skb);
+	p = data + at;
 	t = s;
 	SUM_WORDS(64)
 	SUM_WORDS(32)
@@ -113,6 +111,20 @@ VERIFIED_ALONE long sum_bytes(struct __sk_buff *skb, __u32 from, __u32 len, __u3
 	}
 	t = (t & 0xffffffff) + (t >> 32);
 	return (t & 0xffffffff) + (t >> 32);
+}
+
+/* sum_span of an skb, whose bytes need not be in reach yet. */
+VERIFIED_ALONE long sum_bytes(struct __sk_buff *skb, __u32 from, __u32 len, __u32 s)
+{
+	if (len > FRAME_MAX || pull(skb, from + len))
+		return -1;
+	return sum_span(DATA(skb), DATA_END(skb), from, len, s);
+}
+
+/* sum_span of what a network card has received. */
+VERIFIED_ALONE long xdp_sum_bytes(struct xdp_md *x, __u32 from, __u32 len, __u32 s)
+{
+	return sum_span(DATA(x), DATA_END(x), from, len, s);
 }
 
 /* skb->ip_summed, or CHECKSUM_NONE where it cannot be read. */

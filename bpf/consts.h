@@ -83,7 +83,6 @@ enum receive_flag {
 	RECEIVE_SEQUENCED = 64,     /* duplicates and late frames are dropped */
 	RECEIVE_TAGS = 128,         /* tags change on delivery */
 	RECEIVE_CLAMP = 256,        /* TCP's MSS is bounded */
-	RECEIVE_XDP = 512,          /* the circuit takes frames from XDP programs */
 };
 
 enum transmit_flag {
@@ -102,8 +101,9 @@ enum transmit_flag {
 	TRANSMIT_CLAMP = 4096,      /* TCP's MSS is bounded */
 };
 
-enum next_hop_flag {
-	NEXT_HOP_XDP = 1, /* the device takes frames from XDP programs */
+enum port_role {
+	PORT_CIRCUIT = 1,
+	PORT_UNDERLAY = 2,
 };
 
 enum settings_flag {

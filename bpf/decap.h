@@ -113,17 +113,15 @@ FORCE_INLINE enum drop_reason refuse(void *d, const struct receive *r, int v6, i
 	return 0;
 }
 
-/* Where the packet ends by its own lengths, which may not lie; 0 when they do.
- * Those of a super-frame are the business of whoever cuts it. */
-FORCE_INLINE __u32 packet_end(struct __sk_buff *skb, void *d, int v6, int udp)
+/* Where the packet of len bytes ends by its own lengths, which may not lie; 0
+ * when they do. */
+FORCE_INLINE __u32 stated_end(void *d, __u32 len, int v6, int udp)
 {
 	const __u32 l4 = ETH_HEADER + (v6 ? IPV6_HEADER : IPV4_HEADER);
 	__u32 end = v6 ? l4 + bpf_ntohs(LOAD16(d + ETH_HEADER + 4))
 		       : ETH_HEADER + bpf_ntohs(LOAD16(d + ETH_HEADER + 2));
 
-	if (skb->gso_size)
-		return skb->len;
-	if (end > skb->len)
+	if (end > len)
 		return 0;
 	if (udp) {
 		__u32 udp_len = bpf_ntohs(LOAD16(d + l4 + 4));
@@ -183,7 +181,8 @@ FORCE_INLINE int unwrap(struct __sk_buff *skb, void *d, const struct receive *r,
 {
 	const __u32 l4 = ETH_HEADER + (v6 ? IPV6_HEADER : IPV4_HEADER), base = base_len(v6, udp);
 	__u32 header = base + ((r->cookie_len + r->sublayer_len) & EXTRA_MAX);
-	__u32 end = packet_end(skb, d, v6, udp), ecn = outer_ecn(d, v6);
+	/* The lengths of a super-frame are the business of whoever cuts it. */
+	__u32 end = skb->gso_size ? skb->len : stated_end(d, skb->len, v6, udp), ecn = outer_ecn(d, v6);
 	enum drop_reason why;
 
 	if (header + ETH_HEADER > end)
@@ -257,8 +256,9 @@ FORCE_INLINE int decapsulate_as(struct __sk_buff *skb, bool from_stack, int v6, 
 	r = find_receive(id);
 	if (!r)
 		return stray(skb, DROP_UNKNOWN_SESSION, v6, udp);
+	/* At another address or port the number is no session's. */
 	if (!is_ours(d, r, v6, udp))
-		return TC_ACT_UNSPEC;
+		return stray(skb, DROP_UNKNOWN_SESSION, v6, udp);
 	/* A fragment is no packet yet; the stack puts it together. */
 	if (!v6 && !from_stack && LOAD16(d + ETH_HEADER + 6) & bpf_htons(0x3fff))
 		return PASS_COUNTED(r->slot, DROP_FRAGMENT);

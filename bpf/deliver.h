@@ -98,7 +98,12 @@ VERIFIED_ALONE __u32 retag(struct __sk_buff *skb, const struct receive *r, __u32
 	__u64 at = header;
 	__u32 add;
 
-	if (!r || header < 2 * 4 || header > INNER_OFFSET_MAX || pull(skb, header + ETH_HEADER + 8))
+	if (!r || header < 2 * 4 || header > INNER_OFFSET_MAX)
+		return 0;
+	/* A frame too short to have two tags is padded already here. */
+	if (skb->len < header + ETH_HEADER + 8 && bpf_skb_change_tail(skb, header + INNER_PADDED, 0))
+		return 0;
+	if (pull(skb, header + ETH_HEADER + 8))
 		return 0;
 	OPAQUE(at);
 	at &= INNER_OFFSET_MAX;

@@ -105,6 +105,9 @@ FORCE_INLINE int encapsulate_as(struct __sk_buff *skb, struct frame *f, bool hel
 	if (!kernel_context && !helped && ((v6 && udp) || f->to->flags & TRANSMIT_ANSWER))
 		return segment_first(skb, f);
 	if (skb->gso_size) {
+		/* The pair has not cut it, and would not the next time. */
+		if (helped)
+			return DROP(f->to->slot, DROP_NO_HELPER);
 		/* A sequence number is for one frame. */
 		if (!udp || !whole_super_frames || skb->vlan_present ||
 		    f->to->flags & (TRANSMIT_SEQUENCED | TRANSMIT_TAGS))

@@ -1,10 +1,12 @@
 //go:build ignore
 
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
-/* The programs, all for tc: TCX where the kernel has it, clsact elsewhere. */
+/* The programs. Those for tc, by TCX where the kernel has it and by clsact
+ * elsewhere, do everything; those for XDP take the common case before them. */
 #include "decap.h"
 #include "encap.h"
 #include "resolve.h"
+#include "xdp.h"
 
 /* Ingress of an attachment circuit. */
 SEC("tc")
@@ -40,6 +42,34 @@ SEC("tc")
 int decap(struct __sk_buff *skb)
 {
 	return decapsulate(skb);
+}
+
+/* A network card's frames of an attachment circuit, before the kernel has made
+ * an skb of them. */
+SEC("xdp")
+int xdp_encap(struct xdp_md *x)
+{
+	return xdp_encapsulate(x);
+}
+
+/* The same for an underlay interface. */
+SEC("xdp")
+int xdp_decap(struct xdp_md *x)
+{
+	return xdp_decapsulate(x);
+}
+
+/* Both for interfaces whose frames may not fit a page. */
+SEC("xdp.frags")
+int xdp_encap_large(struct xdp_md *x)
+{
+	return in_pieces(x) ? XDP_PASS : xdp_encapsulate(x);
+}
+
+SEC("xdp.frags")
+int xdp_decap_large(struct xdp_md *x)
+{
+	return in_pieces(x) ? XDP_PASS : xdp_decapsulate(x);
 }
 
 /* Writes the tick of the clock by which leases end into the packet: no system

@@ -86,14 +86,24 @@ type LongwireNextHop struct {
 	MacLast  uint32
 	Ifindex  uint32
 	Mtu      uint32
-	Flags    LongwireNextHopFlag
+	Pad      uint32
 	Expires  uint64
 }
 
-type LongwireNextHopFlag uint32
+type LongwirePort struct {
+	_        structs.HostLayout
+	Ifindex  uint32
+	MacFirst uint32
+	MacLast  uint16
+	Largest  uint16
+	Role     LongwirePortRole
+}
+
+type LongwirePortRole uint32
 
 const (
-	LongwireNextHopFlagNEXT_HOP_XDP LongwireNextHopFlag = 1
+	LongwirePortRolePORT_CIRCUIT  LongwirePortRole = 1
+	LongwirePortRolePORT_UNDERLAY LongwirePortRole = 2
 )
 
 type LongwireReceive struct {
@@ -136,7 +146,6 @@ const (
 	LongwireReceiveFlagRECEIVE_SEQUENCED     LongwireReceiveFlag = 64
 	LongwireReceiveFlagRECEIVE_TAGS          LongwireReceiveFlag = 128
 	LongwireReceiveFlagRECEIVE_CLAMP         LongwireReceiveFlag = 256
-	LongwireReceiveFlagRECEIVE_XDP           LongwireReceiveFlag = 512
 )
 
 type LongwireSequence struct {
@@ -245,6 +254,7 @@ const (
 	LongwireMapEvents           = "events"
 	LongwireMapIdentities       = "identities"
 	LongwireMapNextHops         = "next_hops"
+	LongwireMapPorts            = "ports"
 	LongwireMapReceiveCopies    = "receive_copies"
 	LongwireMapReceives         = "receives"
 	LongwireMapSequences        = "sequences"
@@ -258,6 +268,10 @@ const (
 	LongwireProgReadClock       = "read_clock"
 	LongwireProgResolveNextHop  = "resolve_next_hop"
 	LongwireProgSegment         = "segment"
+	LongwireProgXdpDecap        = "xdp_decap"
+	LongwireProgXdpDecapLarge   = "xdp_decap_large"
+	LongwireProgXdpEncap        = "xdp_encap"
+	LongwireProgXdpEncapLarge   = "xdp_encap_large"
 	LongwireVarCopiesMask       = "copies_mask"
 	LongwireVarDecapFlags       = "decap_flags"
 	LongwireVarKernelContext    = "kernel_context"
@@ -312,6 +326,10 @@ type LongwireProgramSpecs struct {
 	ReadClock      *ebpf.ProgramSpec `ebpf:"read_clock"`
 	ResolveNextHop *ebpf.ProgramSpec `ebpf:"resolve_next_hop"`
 	Segment        *ebpf.ProgramSpec `ebpf:"segment"`
+	XdpDecap       *ebpf.ProgramSpec `ebpf:"xdp_decap"`
+	XdpDecapLarge  *ebpf.ProgramSpec `ebpf:"xdp_decap_large"`
+	XdpEncap       *ebpf.ProgramSpec `ebpf:"xdp_encap"`
+	XdpEncapLarge  *ebpf.ProgramSpec `ebpf:"xdp_encap_large"`
 }
 
 // LongwireMapSpecs contains maps before they are loaded into the kernel.
@@ -324,6 +342,7 @@ type LongwireMapSpecs struct {
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	Identities     *ebpf.MapSpec `ebpf:"identities"`
 	NextHops       *ebpf.MapSpec `ebpf:"next_hops"`
+	Ports          *ebpf.MapSpec `ebpf:"ports"`
 	ReceiveCopies  *ebpf.MapSpec `ebpf:"receive_copies"`
 	Receives       *ebpf.MapSpec `ebpf:"receives"`
 	Sequences      *ebpf.MapSpec `ebpf:"sequences"`
@@ -369,6 +388,7 @@ type LongwireMaps struct {
 	Events         *ebpf.Map `ebpf:"events"`
 	Identities     *ebpf.Map `ebpf:"identities"`
 	NextHops       *ebpf.Map `ebpf:"next_hops"`
+	Ports          *ebpf.Map `ebpf:"ports"`
 	ReceiveCopies  *ebpf.Map `ebpf:"receive_copies"`
 	Receives       *ebpf.Map `ebpf:"receives"`
 	Sequences      *ebpf.Map `ebpf:"sequences"`
@@ -386,6 +406,7 @@ func (m *LongwireMaps) Close() error {
 		m.Events,
 		m.Identities,
 		m.NextHops,
+		m.Ports,
 		m.ReceiveCopies,
 		m.Receives,
 		m.Sequences,
@@ -416,6 +437,10 @@ type LongwirePrograms struct {
 	ReadClock      *ebpf.Program `ebpf:"read_clock"`
 	ResolveNextHop *ebpf.Program `ebpf:"resolve_next_hop"`
 	Segment        *ebpf.Program `ebpf:"segment"`
+	XdpDecap       *ebpf.Program `ebpf:"xdp_decap"`
+	XdpDecapLarge  *ebpf.Program `ebpf:"xdp_decap_large"`
+	XdpEncap       *ebpf.Program `ebpf:"xdp_encap"`
+	XdpEncapLarge  *ebpf.Program `ebpf:"xdp_encap_large"`
 }
 
 func (p *LongwirePrograms) Close() error {
@@ -426,6 +451,10 @@ func (p *LongwirePrograms) Close() error {
 		p.ReadClock,
 		p.ResolveNextHop,
 		p.Segment,
+		p.XdpDecap,
+		p.XdpDecapLarge,
+		p.XdpEncap,
+		p.XdpEncapLarge,
 	)
 }
 

@@ -8,6 +8,7 @@
 #include "structs.h"
 
 #define CAPACITY 16384
+#define PORTS 4096 /* a power of two */
 #define COPIES 32768
 
 /* Sessions that we accept, by our own session id in host order. Written by the
@@ -113,6 +114,15 @@ struct {
 	__type(key, __u32);
 	__type(value, struct settings);
 } settings SEC(".maps");
+
+/* Interfaces with an XDP program, by the low bits of their ifindex: of two that
+ * want the same place one does without. Written by whoever attaches. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PORTS);
+	__type(key, __u32);
+	__type(value, struct port);
+} ports SEC(".maps");
 
 /* Session id, cookie and slot of each pseudowire, by name. Written and read by
  * the agent only; it is here so that it lives as long as the sessions. */

@@ -22,17 +22,18 @@
 
 /* clang folds loads of data from several branches into one through a modified
  * context pointer, which the verifier refuses; these loads stay as they are. */
-#define CTX_LOAD(skb, field)                                                   \
+#define CTX_LOAD(ctx, field)                                                   \
 	({                                                                     \
 		unsigned long r_;                                              \
 		asm volatile("%0 = *(u32 *)(%1 + %2)"                          \
 			     : "=r"(r_)                                        \
-			     : "r"(skb),                                       \
-			       "i"(__builtin_offsetof(struct __sk_buff, field)));\
+			     : "r"(ctx),                                       \
+			       "i"(__builtin_offsetof(typeof(*(ctx)), field)));\
 		(void *)r_;                                                    \
 	})
-#define DATA(skb) CTX_LOAD(skb, data)
-#define DATA_END(skb) CTX_LOAD(skb, data_end)
+/* Of a struct __sk_buff or a struct xdp_md. */
+#define DATA(ctx) CTX_LOAD(ctx, data)
+#define DATA_END(ctx) CTX_LOAD(ctx, data_end)
 
 #define LOAD16(p) (*(const __u16 *)(p))
 #define LOAD32(p) (*(const __u32 *)(p))

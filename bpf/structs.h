@@ -97,7 +97,7 @@ struct next_hop {
 	__u32 mac_last;     /* four bytes of the source */
 	__u32 ifindex;
 	__u32 mtu;          /* bytes of IP */
-	enum next_hop_flag flags;
+	__u32 pad;
 	__u64 expires;      /* ticks, as bpf_jiffies64 counts them; 0 = no lease */
 };
 
@@ -131,6 +131,15 @@ struct settings {
 	__u32 to_resolve;   /* send an outer packet here to have it routed by the kernel */
 	__u32 layout;       /* of the maps: LAYOUT of the agent that made them */
 	enum settings_flag flags;
+};
+
+/* An interface that XDP programs run on. */
+struct port {
+	__u32 ifindex;      /* 0 = nobody's place */
+	__u32 mac_first;    /* of the interface, as a native load from a packet gives it */
+	__u16 mac_last;
+	__u16 largest;      /* bytes of a frame that it takes from an XDP program; 0 = none */
+	enum port_role role;
 };
 
 /* What a signalled pseudowire keeps for life: written and read by the agent,

@@ -67,6 +67,15 @@ type Attacher interface {
 	Attach(Attachments) (repaired int, failed map[int]error)
 }
 
+// XDP tells about the XDP programs, which work in front of those for tc.
+type XDP interface {
+	// NativeXDP says whether an interface is to have XDP if nobody has decided.
+	NativeXDP(ifindex int) bool
+	// WithoutXDP returns why interfaces of Attachments.XDP do without XDP, in
+	// whole or in part, by ifindex, as of the last Attach. They work all the same.
+	WithoutXDP() map[int]error
+}
+
 // LeaseDuration is how long encapsulation trusts a next hop that is not renewed.
 const LeaseDuration = 3 * time.Second
 

@@ -20,6 +20,8 @@ const (
 	exitOK      = 0
 	exitFailure = 1 // it was tried and failed
 	exitUsage   = 2 // command line or configuration are wrong; nothing was tried
+	// exitDegraded is of doctor alone: it works, and could do better.
+	exitDegraded = 3
 )
 
 func main() {
@@ -41,7 +43,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fmt.Fprintln(stderr, "longwire:", err)
 	var wrong config.Errors
 	var refused *api.InvalidConfig
+	var host unwell
 	switch {
+	case errors.As(err, &host):
+		return host.code
 	case errors.As(err, &wrong) || errors.As(err, &refused):
 		return exitUsage
 	case !started:

@@ -62,6 +62,8 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"config", "check", good, bad}, 2, "", "accepts at most 1 arg"},
 		{[]string{"config", "example"}, 0, "pseudowires:", ""},
 		{[]string{"show"}, 0, "pseudowires", ""},
+		{[]string{"doctor", "-o", "xml"}, 2, "", `-o "xml": choose table or json`},
+		{[]string{"doctor", "now"}, 2, "", "unknown command"},
 		{[]string{"show", "nonsense"}, 2, "", "unknown command"},
 		{[]string{"show", "pseudowires", "-o", "xml"}, 2, "", `-o "xml": choose table or json`},
 		{[]string{"show", "pseudowires", "--socket", none}, 1, "", "no agent answers on " + none},

@@ -16,7 +16,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(agentCommand(), workerCommand(), configCommand(), showCommand(), reloadCommand(), rotateCookieCommand(), uninstallCommand(), versionCommand())
+	root.AddCommand(agentCommand(), workerCommand(), configCommand(), showCommand(), doctorCommand(), reloadCommand(), rotateCookieCommand(), uninstallCommand(), versionCommand())
 	return root
 }
 

@@ -199,7 +199,7 @@ func TestLayout(t *testing.T) {
 		"receives": {4, 80}, "transmits": {4, 112}, "next_hops": {4, 32}, "counters": {4, 32}, "events": {4, 40},
 		"receive_copies": {4, 88}, "transmit_copies": {4, 120},
 		"drops": {8, 8}, "identities": {64, 32}, "settings": {4, 16},
-		"vlans": {8, 4}, "endpoints": {20, 4}, "sequences": {4, 32},
+		"vlans": {8, 4}, "endpoints": {20, 4}, "sequences": {4, 32}, "ports": {4, 16},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("key and value sizes (-want +got):\n%s", diff)

@@ -31,7 +31,7 @@ var pinnedMaps = []string{
 	bpf.LongwireMapReceives, bpf.LongwireMapTransmits, bpf.LongwireMapNextHops, bpf.LongwireMapCounters,
 	bpf.LongwireMapDrops, bpf.LongwireMapIdentities, bpf.LongwireMapSettings,
 	bpf.LongwireMapVlans, bpf.LongwireMapEndpoints, bpf.LongwireMapSequences,
-	bpf.LongwireMapReceiveCopies, bpf.LongwireMapTransmitCopies, bpf.LongwireMapEvents,
+	bpf.LongwireMapReceiveCopies, bpf.LongwireMapTransmitCopies, bpf.LongwireMapEvents, bpf.LongwireMapPorts,
 }
 
 // ErrLayout is returned when pinned maps were made by another version or with
@@ -40,19 +40,34 @@ var ErrLayout = errors.New("pinned maps have another layout")
 
 // Options say where the maps are pinned and how much they hold.
 type Options struct {
-	PinDir   string // a directory on a bpffs
+	PinDir   string // a directory on a bpffs; "" pins nothing, so that all goes with Close
 	Capacity uint32 // sessions; 0 means DefaultCapacity
 	Log      *slog.Logger
+	Safe     Safe
+	// Adjust, if there is one, changes the programs before they are loaded. It is
+	// for tests, which make them wrong on purpose.
+	Adjust func(*ebpf.CollectionSpec) error
+}
+
+// Safe are the ways to do without a feature of the kernel that is absent, or
+// that is there and wrong. The zero value uses everything.
+type Safe struct {
 	// NoKernelContext makes the programs do without what only kernel 6.2 shows
-	// them, as on an older kernel.
+	// them, as on an older kernel: IPv6/UDP frames take the helper pair.
 	NoKernelContext bool
+	// NoDecapFlags shrinks packets without the DECAP_L3 flags of kernel 6.3;
+	// short frames are padded first.
+	NoDecapFlags bool
+	// CutFirst sends every super-frame through the helper pair: none is
+	// encapsulated whole.
+	CutFirst bool
 }
 
 // Maps is the open data plane. Its methods may be called from any goroutine.
 type Maps struct {
-	objects       bpf.LongwireObjects
-	kernelContext bool
-	tick          time.Duration // of the programs' clock
+	objects bpf.LongwireObjects
+	safe    Safe
+	tick    time.Duration // of the programs' clock
 
 	mu       sync.Mutex // guards what is below, and identities on their way to the kernel
 	slots    map[string]uint32
@@ -80,8 +95,10 @@ func Open(o Options) (*Maps, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("raise the locked-memory limit: %w (CAP_SYS_RESOURCE on kernels before 5.11)", err)
 	}
-	if err := os.MkdirAll(o.PinDir, 0o700); err != nil {
-		return nil, fmt.Errorf("create the pin directory: %w", err)
+	if o.PinDir != "" {
+		if err := os.MkdirAll(o.PinDir, 0o700); err != nil {
+			return nil, fmt.Errorf("create the pin directory: %w", err)
+		}
 	}
 	tick, err := clockTick()
 	if err != nil {
@@ -91,7 +108,11 @@ func Open(o Options) (*Maps, error) {
 	if err := m.load(o); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(m.adopt(), m.pinPrograms(o.PinDir)); err != nil {
+	err = m.adopt()
+	if o.PinDir != "" {
+		err = errors.Join(err, m.pinPrograms(o.PinDir))
+	}
+	if err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
 	return m, nil
@@ -100,44 +121,41 @@ func Open(o Options) (*Maps, error) {
 // load loads maps and programs, with what the kernel can do set in the
 // programs' constants.
 func (m *Maps) load(o Options) error {
-	flags, err := haveDecapFlags()
+	flags, err := HaveDecapFlags()
 	if err != nil {
-		return fmt.Errorf("load a probe program: %w", explain(err))
+		return err
 	}
-	m.kernelContext = !o.NoKernelContext
-	err = m.loadWith(o, m.kernelContext, flags)
-	if errors.Is(err, ebpf.ErrNotSupported) && m.kernelContext {
+	o.Safe.NoDecapFlags = o.Safe.NoDecapFlags || !flags
+	if err := HaveKernelContext(); err != nil && !o.Safe.NoKernelContext {
+		o.Safe.NoKernelContext = true
 		if o.Log != nil {
-			o.Log.Warn("kernel does not show the skb to programs (it does from 6.2); IPv6/UDP frames take the helper pair", "cause", err)
+			o.Log.Warn("kernel does not show the skb to programs (it does from 6.2, with BTF); IPv6/UDP frames take the helper pair", "cause", err)
 		}
-		m.kernelContext = false
-		err = m.loadWith(o, false, flags)
 	}
-	return err
+	m.safe = o.Safe
+	return m.loadWith(o)
 }
 
 // KernelContext tells whether the programs can read the skb. If they cannot,
 // the helper pair must fill in every checksum.
-func (m *Maps) KernelContext() bool { return m.kernelContext }
+func (m *Maps) KernelContext() bool { return !m.safe.NoKernelContext }
 
-func (m *Maps) loadWith(o Options, kernelContext, decapFlags bool) error {
-	spec, err := bpf.LoadLongwire()
+// Safe returns what the loaded programs do without: what Open was told, and what
+// it found absent.
+func (m *Maps) Safe() Safe { return m.safe }
+
+func (m *Maps) loadWith(o Options) error {
+	spec, err := o.programs()
 	if err != nil {
-		return fmt.Errorf("parse the embedded programs: %w", err)
-	}
-	for name, v := range map[string]any{
-		bpf.LongwireVarKernelContext: kernelContext, bpf.LongwireVarDecapFlags: decapFlags,
-		bpf.LongwireVarCopiesMask: copiesFor(o.Capacity) - 1,
-	} {
-		if err := spec.Variables[name].Set(v); err != nil {
-			return fmt.Errorf("set %s: %w", name, err)
-		}
+		return err
 	}
 	for _, name := range pinnedMaps {
 		m := spec.Maps[name]
-		m.Pinning = ebpf.PinByName
+		if o.PinDir != "" {
+			m.Pinning = ebpf.PinByName
+		}
 		switch name {
-		case bpf.LongwireMapSettings, bpf.LongwireMapEndpoints:
+		case bpf.LongwireMapSettings, bpf.LongwireMapEndpoints, bpf.LongwireMapPorts:
 		case bpf.LongwireMapReceiveCopies, bpf.LongwireMapTransmitCopies:
 			m.MaxEntries = copiesFor(o.Capacity)
 		case bpf.LongwireMapVlans:
@@ -150,7 +168,13 @@ func (m *Maps) loadWith(o Options, kernelContext, decapFlags bool) error {
 			m.MaxEntries = o.Capacity
 		}
 	}
-	err = spec.LoadAndAssign(&m.objects, &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: o.PinDir}})
+	options := ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: o.PinDir}}
+	if o.Safe.NoKernelContext {
+		if options.Programs.KernelTypes, err = noTypes(); err != nil {
+			return err
+		}
+	}
+	err = spec.LoadAndAssign(&m.objects, &options)
 	if errors.Is(err, ebpf.ErrMapIncompatible) {
 		return fmt.Errorf("%w: %w; \"longwire uninstall\" removes them, and with them every session", ErrLayout, err)
 	}
@@ -158,6 +182,30 @@ func (m *Maps) loadWith(o Options, kernelContext, decapFlags bool) error {
 		return fmt.Errorf("load the programs: %w", explain(err))
 	}
 	return nil
+}
+
+// programs returns the programs with their constants set.
+func (o Options) programs() (*ebpf.CollectionSpec, error) {
+	spec, err := bpf.LoadLongwire()
+	if err != nil {
+		return nil, fmt.Errorf("parse the embedded programs: %w", err)
+	}
+	for name, v := range map[string]any{
+		bpf.LongwireVarKernelContext:    !o.Safe.NoKernelContext,
+		bpf.LongwireVarDecapFlags:       !o.Safe.NoDecapFlags,
+		bpf.LongwireVarWholeSuperFrames: !o.Safe.CutFirst,
+		bpf.LongwireVarCopiesMask:       copiesFor(o.Capacity) - 1,
+	} {
+		if err := spec.Variables[name].Set(v); err != nil {
+			return nil, fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	if o.Adjust != nil {
+		if err := o.Adjust(spec); err != nil {
+			return nil, fmt.Errorf("adjust the programs: %w", err)
+		}
+	}
+	return spec, nil
 }
 
 // adopt checks the layout of the maps and learns which slots and next-hop
@@ -190,6 +238,8 @@ func (m *Maps) pinPrograms(dir string) error {
 	p := m.objects.LongwirePrograms
 	for name, prog := range map[string]*ebpf.Program{
 		bpf.LongwireProgEncap: p.Encap, bpf.LongwireProgDecap: p.Decap,
+		bpf.LongwireProgXdpEncap: p.XdpEncap, bpf.LongwireProgXdpDecap: p.XdpDecap,
+		bpf.LongwireProgXdpEncapLarge: p.XdpEncapLarge, bpf.LongwireProgXdpDecapLarge: p.XdpDecapLarge,
 		bpf.LongwireProgSegment: p.Segment, bpf.LongwireProgResolveNextHop: p.ResolveNextHop,
 	} {
 		path := filepath.Join(dir, programPrefix+name)
@@ -226,6 +276,12 @@ func (m *Maps) SetHelpers(toSegment, toResolve int) error {
 	return m.changeSettings(func(s *bpf.LongwireSettings) {
 		s.ToSegment, s.ToResolve = uint32(toSegment), uint32(toResolve)
 	})
+}
+
+// Pinned tells whether there are pinned maps in a directory.
+func Pinned(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, bpf.LongwireMapSettings))
+	return err == nil
 }
 
 // Unpin removes the pinned maps and programs from a directory; it succeeds when

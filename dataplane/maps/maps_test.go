@@ -231,7 +231,9 @@ func TestManyPseudowires(t *testing.T) {
 func TestPins(t *testing.T) {
 	dir := filepath.Join(lab.New(t).BPFFS(), "pins")
 	want := []string{
-		"counters", "drops", "endpoints", "events", "identities", "next_hops", "prog-decap", "prog-encap", "prog-resolve_next_hop", "prog-segment",
+		"counters", "drops", "endpoints", "events", "identities", "next_hops", "ports",
+		"prog-decap", "prog-encap", "prog-resolve_next_hop", "prog-segment",
+		"prog-xdp_decap", "prog-xdp_decap_large", "prog-xdp_encap", "prog-xdp_encap_large",
 		"receive_copies", "receives", "sequences", "settings", "transmit_copies", "transmits", "vlans",
 	}
 	var before ebpf.ProgramID

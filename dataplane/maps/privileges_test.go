@@ -17,6 +17,8 @@ import (
 const (
 	openDir  = "LONGWIRE_TEST_OPEN_DIR"
 	openCaps = "LONGWIRE_TEST_OPEN_CAPS"
+	// openBlind is set where the programs must not see the skb.
+	openBlind = "LONGWIRE_TEST_OPEN_BLIND"
 )
 
 func TestMain(m *testing.M) {
@@ -51,6 +53,9 @@ func openConfined(dir string) error {
 	if err != nil {
 		return err
 	}
+	if blind := os.Getenv(openBlind) != ""; m.KernelContext() == blind {
+		return fmt.Errorf("programs see the skb: %v", m.KernelContext())
+	}
 	return m.Close()
 }
 
@@ -71,5 +76,18 @@ func TestVerifierWithProductionCapabilities(t *testing.T) {
 				t.Errorf("error %v, output %q; want it to name %q", err, out, row.failure)
 			}
 		})
+	}
+}
+
+// TestWithoutBTF loads the programs where the kernel shows no type information, as
+// some distributions build it: they do without sight of the skb.
+func TestWithoutBTF(t *testing.T) {
+	cmd := exec.Command("unshare", "--mount", "sh", "-c", `mount -t tmpfs none /sys/kernel/btf && exec "$0"`, os.Args[0])
+	cmd.Env = append(os.Environ(), openDir+"="+lab.New(t).BPFFS(), openCaps+"=cap_bpf cap_net_admin cap_perfmon", openBlind+"=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("error %v, output %q", err, out)
+	}
+	if err := maps.HaveKernelContext(); err != nil {
+		t.Errorf("with it: %v", err)
 	}
 }

@@ -43,15 +43,19 @@ var noOffloads = []string{
 // no checksum left to fill in.
 const checksumOffload = "tx-checksum-ip-generic"
 
-// ensureHelperPair makes the pair unless it is there and up. A pair whose
-// checksum offload is not the one wanted, because the kernel has changed, cannot
-// be: it does not survive a boot.
+// ensureHelperPair makes the pair unless it is there and up. One that was made
+// when the programs could see checksums loses that offload when they no longer
+// can; the other way round it keeps working as it is.
 func ensureHelperPair(checksums bool) (helpers, error) {
 	a, errA := netlink.LinkByName(helperResolve)
 	b, errB := netlink.LinkByName(helperSegment)
 	if errA == nil && errB == nil && a.Type() == "veth" && a.Attrs().ParentIndex == b.Attrs().Index &&
 		isUp(a) && isUp(b) {
-		return helpers{a.Attrs().Index, b.Attrs().Index}, nil
+		h := helpers{a.Attrs().Index, b.Attrs().Index}
+		if checksums {
+			return h, nil
+		}
+		return h, errors.Join(withoutOffloads(helperResolve, false), withoutOffloads(helperSegment, false))
 	}
 	if err := deleteHelperPair(); err != nil {
 		return helpers{}, err

@@ -250,22 +250,3 @@ func TestBusy(t *testing.T) {
 	}
 	reachable(t, top, "after both were refused")
 }
-
-// TestOldKernel carries IPv6 and UDP without sight of the skb, as before Linux
-// 6.2: the helper pair then fills the checksums in.
-func TestOldKernel(t *testing.T) {
-	for _, off := range []bool{false, true} {
-		t.Run(fmt.Sprintf("underlay-off=%v", off), func(t *testing.T) {
-			top := lab.NewTopology(t, lab.Options{NoUnderlayOffloads: off})
-			for i, pe := range []*lab.PE{top.PE1, top.PE2} {
-				e := &end{pe: pe, dir: top.BPFFS() + "/" + pe.Role}
-				e.reopen(t, tc.Options{NoKernelContext: true})
-				e.join(t, carrier{true, true}, i+1)
-				e.serve(t)
-			}
-			if _, err := top.Transfer(top.CE1, top.CE2, lab.Host4(2, 0), 16<<20, 20*time.Second); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}

@@ -124,15 +124,9 @@ func TestForwardCold(t *testing.T) {
 	}
 }
 
-// lease makes the router the leased next hop of the end's session.
-func (e *end) lease(t *testing.T, top *lab.Topology, c carrier, side int) {
-	t.Helper()
-	e.leaseMTU(t, top, c, side, lab.UnderlayMTU)
-}
-
-// leaseMTU is lease on a way that carries IP packets of so many bytes.
-func (e *end) leaseMTU(t *testing.T, top *lab.Topology, c carrier, side, mtu int) {
-	t.Helper()
+// leased returns the end's flow, and the router as its next hop on a way that
+// carries IP packets of so many bytes.
+func (e *end) leased(top *lab.Topology, c carrier, side, mtu int) (dataplane.Flow, dataplane.NextHop) {
 	near, far := lab.PE1Source4, lab.PE2Source4
 	if c.v6 {
 		near, far = lab.PE1Source6, lab.PE2Source6
@@ -143,7 +137,19 @@ func (e *end) leaseMTU(t *testing.T, top *lab.Topology, c carrier, side, mtu int
 	nh := dataplane.NextHop{IfIndex: e.pe.Index(lab.Uplink), MTU: mtu}
 	copy(nh.Source[:], e.pe.MAC(lab.Uplink))
 	copy(nh.Destination[:], top.P.MAC(e.pe.Role))
-	if err := e.Lease(dataplane.Flow{Local: near, Remote: far}, nh); err != nil {
+	return dataplane.Flow{Local: near, Remote: far}, nh
+}
+
+// lease makes the router the leased next hop of the end's session.
+func (e *end) lease(t *testing.T, top *lab.Topology, c carrier, side int) {
+	t.Helper()
+	e.leaseMTU(t, top, c, side, lab.UnderlayMTU)
+}
+
+// leaseMTU is lease on a way that carries IP packets of so many bytes.
+func (e *end) leaseMTU(t *testing.T, top *lab.Topology, c carrier, side, mtu int) {
+	t.Helper()
+	if err := e.Lease(e.leased(top, c, side, mtu)); err != nil {
 		t.Fatal(err)
 	}
 }

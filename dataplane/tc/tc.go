@@ -1,5 +1,6 @@
 // Package tc puts the programs on interfaces, by TCX where the kernel has it
-// and by a clsact qdisc elsewhere, and owns the helper pair behind them.
+// and by a clsact qdisc elsewhere, with XDP in front of them where it is wanted,
+// and owns the helper pair behind them.
 package tc
 
 import (
@@ -9,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"sync"
 
 	"github.com/cilium/ebpf"
 
@@ -32,8 +34,9 @@ type Options struct {
 	Capacity uint32 // sessions; 0 means 16,384
 	Mode     Mode   // "" means ModeAuto
 	Log      *slog.Logger
-	// NoKernelContext: see maps.Options.
-	NoKernelContext bool
+	Safe     pinned.Safe
+	// Adjust: see maps.Options.
+	Adjust func(*ebpf.CollectionSpec) error
 }
 
 // ErrBusy is returned when another process has the pin directory open.
@@ -44,8 +47,14 @@ var ErrBusy = errors.New("another process manages this data plane")
 type Plane struct {
 	*pinned.Maps
 	lock    *os.File
+	log     *slog.Logger
 	backend backend
 	other   backend // the mode not chosen, from which attachments are taken over
+	xdp     *links
+	tags    tags
+
+	mu      sync.Mutex
+	without map[int]error // see WithoutXDP
 }
 
 // role is what a program does on an interface; its name is part of pins and of
@@ -89,11 +98,11 @@ func Open(o Options) (*Plane, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := pinned.Open(pinned.Options{PinDir: o.PinDir, Capacity: o.Capacity, Log: o.Log, NoKernelContext: o.NoKernelContext})
+	m, err := pinned.Open(pinned.Options{PinDir: o.PinDir, Capacity: o.Capacity, Log: o.Log, Safe: o.Safe, Adjust: o.Adjust})
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	p := &Plane{Maps: m, lock: lock}
+	p := &Plane{Maps: m, lock: lock, log: o.Log, xdp: newXDP(o.PinDir), tags: tags{o.PinDir}}
 	if err := p.chooseBackend(o); err != nil {
 		return nil, errors.Join(err, m.Close(), lock.Close())
 	}
@@ -107,7 +116,7 @@ func (p *Plane) chooseBackend(o Options) error {
 	x, c := newTCX(o.PinDir), newClsact()
 	switch o.Mode {
 	case ModeTCX:
-		if err := haveTCX(); err != nil {
+		if err := HaveTCX(); err != nil {
 			return fmt.Errorf("attach mode tcx needs Linux 6.6: %w; choose \"auto\" or \"clsact\"", err)
 		}
 		p.backend, p.other = x, c
@@ -115,7 +124,7 @@ func (p *Plane) chooseBackend(o Options) error {
 		p.backend, p.other = c, x
 	case ModeAuto, "":
 		p.backend, p.other = x, c
-		if err := haveTCX(); err != nil {
+		if err := HaveTCX(); err != nil {
 			o.Log.Info("kernel has no TCX, attaching by clsact", "cause", err)
 			p.backend, p.other = c, x
 		}
@@ -167,8 +176,12 @@ func (p *Plane) Attach(want dataplane.Attachments) (int, map[int]error) {
 			repaired++
 		}
 	}
+	again, problems := p.attachXDP(want)
+	for i, err := range problems {
+		failed[i] = errors.Join(failed[i], err)
+	}
 	p.sweep(wanted, failed)
-	return repaired, failed
+	return repaired + again, failed
 }
 
 // sweep takes our programs away from where they are no longer wanted, and from
@@ -202,7 +215,7 @@ func comparePlaces(a, b place) int {
 
 // Close closes our handles; forwarding goes on.
 func (p *Plane) Close() error {
-	return errors.Join(p.backend.close(), p.other.close(), p.Maps.Close(), p.lock.Close())
+	return errors.Join(p.backend.close(), p.other.close(), p.xdp.close(), p.Maps.Close(), p.lock.Close())
 }
 
 // Uninstall takes away everything that Open and Attach made in this network
@@ -217,7 +230,7 @@ func Uninstall(pinDir string) error {
 		}
 		defer func() { _ = lock.Close() }()
 	}
-	for _, b := range []backend{newClsact(), newTCX(pinDir)} {
+	for _, b := range []backend{newXDP(pinDir), newClsact(), newTCX(pinDir)} {
 		found, err := b.places()
 		errs = append(errs, err)
 		for _, at := range found {
@@ -225,7 +238,7 @@ func Uninstall(pinDir string) error {
 		}
 		errs = append(errs, b.close())
 	}
-	errs = append(errs, deleteHelperPair(), pinned.Unpin(pinDir))
+	errs = append(errs, tags{pinDir}.restoreOthers(nil), deleteHelperPair(), pinned.Unpin(pinDir))
 	if err := os.Remove(pinDir); err != nil && !errors.Is(err, os.ErrNotExist) {
 		errs = append(errs, fmt.Errorf("remove the pin directory: %w", err))
 	}

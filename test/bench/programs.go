@@ -41,13 +41,16 @@ const fullSize = 1450
 type row struct {
 	name    string
 	leased  bool
+	xdp     bool
 	program func(*site) *ebpf.Program
 }
 
 var (
-	encapOf   = func(s *site) *ebpf.Program { return s.planes[0].Programs().Encap }
-	resolveOf = func(s *site) *ebpf.Program { return s.planes[0].Programs().ResolveNextHop }
-	decapOf   = func(s *site) *ebpf.Program { return s.planes[1].Programs().Decap }
+	encapOf    = func(s *site) *ebpf.Program { return s.planes[0].Programs().Encap }
+	resolveOf  = func(s *site) *ebpf.Program { return s.planes[0].Programs().ResolveNextHop }
+	decapOf    = func(s *site) *ebpf.Program { return s.planes[1].Programs().Decap }
+	xdpEncapOf = func(s *site) *ebpf.Program { return s.planes[0].Programs().XdpEncap }
+	xdpDecapOf = func(s *site) *ebpf.Program { return s.planes[1].Programs().XdpDecap }
 )
 
 // The rows that goals are set for.
@@ -61,10 +64,12 @@ const (
 
 // rows are the lines of the table.
 var rows = []row{
-	{rowEncap, true, encapOf},
-	{"encap, no lease", false, encapOf},
-	{"routing without a lease", false, resolveOf},
-	{rowDecap, true, decapOf},
+	{rowEncap, true, false, encapOf},
+	{"encap, no lease", false, false, encapOf},
+	{"routing without a lease", false, false, resolveOf},
+	{rowDecap, true, false, decapOf},
+	{rowEncapXDP, true, true, xdpEncapOf},
+	{rowDecapXDP, true, true, xdpDecapOf},
 }
 
 // figure is one place in the table of programs.
@@ -103,14 +108,17 @@ func closeQuietly(c io.Closer) { _ = c.Close() }
 // sample floods a site with frames of one size, with and without a lease.
 func (t timings) sample(ctx context.Context, g *generator, s *site, size int, length time.Duration) error {
 	for _, leased := range []bool{true, false} {
-		if err := s.lease(leased); err != nil {
-			return err
-		}
 		programs := map[string]*ebpf.Program{}
 		for _, r := range rows {
-			if r.leased == leased {
+			if r.leased == leased && r.xdp == (s.xdp != nil) {
 				programs[r.name] = r.program(s)
 			}
+		}
+		if len(programs) == 0 {
+			continue
+		}
+		if err := s.lease(leased); err != nil {
+			return err
 		}
 		times, err := s.time(programs, func() (uint64, error) {
 			sent, _, err := g.entrance(s).flood(ctx, size, length)

@@ -36,7 +36,11 @@ func variants() []variant {
 	for i, c := range carriers {
 		all = append(all, variant{nameLongwire(c), "lw" + strconv.Itoa(i), joinByLongwire(c, true)})
 	}
-	return append(all, variant{"Longwire ipv4/ip, no lease", "lwn", joinByLongwire(carriers[0], false)})
+	all = append(all, variant{"Longwire ipv4/ip, no lease", "lwn", joinByLongwire(carriers[0], false)})
+	for i, c := range carriers {
+		all = append(all, variant{nameLongwireXDP(c), "lx" + strconv.Itoa(i), joinByLongwireXDP(c)})
+	}
+	return all
 }
 
 // nameLongwire is the name of our own data plane by a carrier.
@@ -97,26 +101,31 @@ func joinByVXLAN(w *world, s *site) error {
 // are kept as the agent keeps them; without, as when it is dead.
 func joinByLongwire(c carrier, leased bool) func(*world, *site) error {
 	return func(w *world, s *site) error {
-		sessions := [2]session{c.session(1001, 0), c.session(1002, 1)}
-		for end, pe := range s.pe {
-			p, err := w.openPlane(pe, 64, bothPorts(pe))
-			if err != nil {
-				return err
-			}
-			s.planes[end] = p
-			circuit := pe.Index(lab.Circuit(0))
-			if err := sessions[end].transmit(p, circuit); err != nil {
-				return err
-			}
-			if err := sessions[1-end].receive(p, circuit); err != nil {
-				return err
-			}
+		if err := w.openPlanes(s, c, bothPorts); err != nil || !leased {
+			return err
 		}
-		if leased {
-			return w.leaseBoth(s, c)
-		}
-		return nil
+		return w.leaseBoth(s, c)
 	}
+}
+
+// openPlanes opens a data plane with one pseudowire on both PEs.
+func (w *world) openPlanes(s *site, c carrier, ports func(*lab.Namespace) dataplane.Attachments) error {
+	sessions := [2]session{c.session(1001, 0), c.session(1002, 1)}
+	for end, pe := range s.pe {
+		p, err := w.openPlane(pe, 64, ports(pe))
+		if err != nil {
+			return err
+		}
+		s.planes[end] = p
+		circuit := pe.Index(lab.Circuit(0))
+		if err := sessions[end].transmit(p, circuit); err != nil {
+			return err
+		}
+		if err := sessions[1-end].receive(p, circuit); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openPlane opens a data plane in a namespace and attaches its programs.

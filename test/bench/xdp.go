@@ -2,11 +2,14 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 
+	"longwire/dataplane"
+	"longwire/dataplane/tc"
 	"longwire/test/lab"
 )
 
@@ -56,6 +59,44 @@ func joinByXDPRedirect(w *world, s *site) error {
 		}
 	}
 	return nil
+}
+
+// joinByLongwireXDP is joinByLongwire with XDP on all ports of the PEs.
+func joinByLongwireXDP(c carrier) func(*world, *site) error {
+	return func(w *world, s *site) error {
+		if err := w.prepareHosts(s); err != nil {
+			return err
+		}
+		if err := w.openPlanes(s, c, bothPortsXDP); err != nil {
+			return err
+		}
+		// A port takes frames from XDP only once the far one has a program, which
+		// the first plane could not know.
+		for end, p := range s.planes {
+			if err := attachAgain(s.pe[end], p); err != nil {
+				return err
+			}
+		}
+		s.xdp = s.planes[0].Programs().XdpEncap
+		return w.leaseBoth(s, c)
+	}
+}
+
+func bothPortsXDP(pe *lab.Namespace) dataplane.Attachments {
+	a := bothPorts(pe)
+	a.XDP = slices.Concat(a.Circuits, a.Underlays)
+	return a
+}
+
+func attachAgain(pe *lab.Namespace, p *tc.Plane) error {
+	a := bothPortsXDP(pe)
+	return pe.Do(func() error {
+		_, failed := p.Attach(a)
+		if without := p.WithoutXDP(); len(failed) > 0 || len(without) > 0 {
+			return fmt.Errorf("attach: failed %v, without XDP %v", failed, without)
+		}
+		return nil
+	})
 }
 
 // prepareHosts makes the hosts' ports what stands opposite a real port with XDP:

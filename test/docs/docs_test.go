@@ -35,6 +35,8 @@ func TestManualExplainsEveryWord(t *testing.T) {
 		{"reason of a pseudowire", "cmd/longwire/internal/plan/reason.go", regexp.MustCompile(`Reason\w+\s+Reason = "(\w+)"`), "| `", 9},
 		{"reason to drop", "dataplane/drop.go", regexp.MustCompile(`Drop\w+\s+Drop = "(\w+)"`), "| `", 24},
 		{"metric", "cmd/longwire/internal/metrics/metrics.go", regexp.MustCompile(`= desc\("(\w+)"`), "| `longwire_", 15},
+		{"check of the self-test", "dataplane/selftest/checks.go", regexp.MustCompile(`\{name: "(\w+)"`), "| `", 13},
+		{"safe mode", "dataplane/selftest/mode.go", regexp.MustCompile(`Mode\w+ Mode = "(\w+)"`), "| `", 4},
 		{"metric of the slow path", "cmd/longwire/internal/metrics/slowpath.go", regexp.MustCompile(`= desc\("(\w+)"`), "| `longwire_", 3},
 		{"counter of the slow path", "cmd/longwire/internal/api/slowpath.go", regexp.MustCompile(`json:"(\w+)"`), "| `", 6},
 		{"state", "cmd/longwire/internal/plan/plan.go", regexp.MustCompile(`State\w+\s+State = "(\w+)"`), "| `", 4},

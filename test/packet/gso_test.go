@@ -7,6 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
+
+	"longwire/dataplane"
 )
 
 // tcpFrame is a TCP super-frame with n bytes of payload.
@@ -73,5 +75,18 @@ func TestSuperFrameTooBig(t *testing.T) {
 	}
 	if got := run(t, m.Programs().Encap, inner, skb{GSOSize: largest + 1}); got.verdict != redirect || got.mark != circuit {
 		t.Errorf("segments of %d bytes: verdict %d, mark %d", largest+1, got.verdict, got.mark)
+	}
+}
+
+// TestUncutSuperFrame drops a super-frame that has come through the helper pair
+// as it was: sent through it again it would go round for ever.
+func TestUncutSuperFrame(t *testing.T) {
+	for _, f := range carriers() {
+		nh := lease(1500)
+		m := withTransmit(t, f.transmit(t), &nh)
+		got := run(t, m.Programs().Segment, tcpFrame(t, false, 3000), skb{Mark: circuit, GSOSize: 1000, GSOSegs: 3})
+		if got.verdict != shot || dropsOf(t, m)[dataplane.DropNoHelper] != 1 {
+			t.Errorf("%s: verdict %d, drops %v", f.name, got.verdict, dropsOf(t, m))
+		}
 	}
 }

@@ -32,7 +32,15 @@ const pseudowire = "customer-a"
 // their own.
 func open(t testing.TB, capacity uint32) *maps.Maps {
 	t.Helper()
-	m, err := maps.Open(maps.Options{PinDir: lab.New(t).BPFFS(), Capacity: capacity})
+	m, _ := openAt(t, capacity)
+	return m
+}
+
+// openAt is open; it tells where the maps are pinned as well.
+func openAt(t testing.TB, capacity uint32) (m *maps.Maps, dir string) {
+	t.Helper()
+	dir = lab.New(t).BPFFS()
+	m, err := maps.Open(maps.Options{PinDir: dir, Capacity: capacity})
 	if err != nil {
 		t.Fatalf("open the maps: %v", err)
 	}
@@ -41,7 +49,7 @@ func open(t testing.TB, capacity uint32) *maps.Maps {
 			t.Errorf("close the maps: %v", err)
 		}
 	})
-	return m
+	return m, dir
 }
 
 // skb is struct __sk_buff, the context of a test run.

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"longwire/cmd/longwire/internal/api"
 	"longwire/cmd/longwire/internal/config"
 	"longwire/cmd/longwire/internal/plan"
 	"longwire/dataplane"
@@ -57,9 +58,8 @@ type Deps struct {
 	NewSpeaker func(speaker.Config) Speaker
 	// SetPromiscuous is link.SetPromiscuous.
 	SetPromiscuous func(ifindex int, on bool) error
-	// NativeXDP says whether an interface's driver has XDP of its own.
-	NativeXDP func(ifindex int) bool
-	SlowPath  SlowPath // nil = none
+	XDP            dataplane.XDP
+	SlowPath       SlowPath // nil = none
 	// Load reads the configuration file for a reload.
 	Load func() (*config.Config, error)
 	// Ready is called once, when the first pass is done.
@@ -68,6 +68,8 @@ type Deps struct {
 	Version string
 	File    string // the configuration file, to be shown
 	PID     int
+	// SelfTest is the outcome of the self-test, to be shown.
+	SelfTest []api.Check
 }
 
 // The rhythm of the loop.

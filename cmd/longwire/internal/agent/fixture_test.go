@@ -261,16 +261,29 @@ type bench struct {
 	cancel   context.CancelFunc
 	done     chan error
 	ready    int
-	native   []int // interfaces with XDP
-	asked    int   // times that NativeXDP was asked
+	xdp      *fakeXDP
 	dir      string
 }
+
+// fakeXDP has native XDP on some interfaces, and says why others do without.
+type fakeXDP struct {
+	native  []int
+	asked   int // times that NativeXDP was called
+	without map[int]error
+}
+
+func (x *fakeXDP) NativeXDP(ifindex int) bool {
+	x.asked++
+	return slices.Contains(x.native, ifindex)
+}
+
+func (x *fakeXDP) WithoutXDP() map[int]error { return x.without }
 
 func newBench(t *testing.T, cfg *config.Config) *bench {
 	t.Helper()
 	b := &bench{
 		t: t, cfg: cfg, plane: fake.New(), links: newFakeLinks(), resolver: newFakeResolver(),
-		promisc: &promiscuous{on: map[int]bool{}}, dir: t.TempDir(),
+		promisc: &promiscuous{on: map[int]bool{}}, xdp: &fakeXDP{}, dir: t.TempDir(),
 	}
 	b.plane.SetClock(time.Now)
 	b.plane.SetIdentity("a", dataplane.Identity{Session: 555555, Cookie: cookie(1, 2, 3, 4, 5, 6, 7, 8)})
@@ -288,10 +301,7 @@ func (b *bench) start() {
 			b.speakers = append(b.speakers, s)
 			return s
 		},
-		NativeXDP: func(ifindex int) bool {
-			b.asked++
-			return slices.Contains(b.native, ifindex)
-		},
+		XDP:   b.xdp,
 		Load:  func() (*config.Config, error) { return b.cfg, b.loadErr },
 		Ready: func() { b.ready++ },
 		Log:   slog.New(slog.DiscardHandler), Version: "test", File: "pe1.yaml", PID: 42,

@@ -112,7 +112,7 @@ func uninstallScene(t *testing.T) config.State {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := map[string]string{circuitsFile: lo.Name + "\ngone0\n", pidFile: "1\n", workerSocket: "", "longwire.sock": ""}
+	files := map[string]string{selfTestFile: "{}", selfTestFile + ".new": "", circuitsFile: lo.Name + "\ngone0\n", pidFile: "1\n", workerSocket: "", "longwire.sock": ""}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(run, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)

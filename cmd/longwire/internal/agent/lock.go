@@ -13,6 +13,9 @@ import (
 
 const pidFile = "longwire.pid"
 
+// PIDFile is the name of the pid file in the runtime directory.
+const PIDFile = pidFile
+
 // ErrRunning is returned when another agent has the runtime directory.
 var ErrRunning = errors.New("another agent is running")
 

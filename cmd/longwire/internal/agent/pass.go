@@ -68,7 +68,7 @@ func (a *Agent) links() map[string]plan.Link {
 	for name, l := range a.deps.Links.Snapshot().Links {
 		native, known := a.xdp[l.Index]
 		if !known && a.cfg.Dataplane.XDP.Auto {
-			native, known = a.deps.NativeXDP(l.Index), true
+			native, known = a.deps.XDP.NativeXDP(l.Index), true
 		}
 		if known {
 			xdp[l.Index] = native
@@ -172,7 +172,7 @@ func (a *Agent) settle(in plan.Input, p *plan.Plan, report dataplane.Report, fai
 		}
 	}
 	a.statuses = p.Statuses
-	problems := slices.Concat(p.Problems, underlayProblems(failed, p.Attach.Underlays, in.Links))
+	problems := slices.Concat(p.Problems, underlayProblems(failed, p.Attach.Underlays, in.Links), a.xdpProblems(in.Links))
 	for _, err := range []error{report.Err, report.Failed[""], admitted} {
 		if err != nil {
 			problems = append(problems, err.Error())
@@ -181,12 +181,28 @@ func (a *Agent) settle(in plan.Input, p *plan.Plan, report dataplane.Report, fai
 	a.publish(in.Routes, p.Uses, append(problems, a.lateNeighbors()...))
 }
 
-// underlayProblems words what could not be attached and is no circuit.
-func underlayProblems(failed map[int]error, underlays []int, links map[string]plan.Link) []string {
+// linkNames returns the names of interfaces by ifindex.
+func linkNames(links map[string]plan.Link) map[int]string {
 	names := map[int]string{}
 	for name, l := range links {
 		names[l.Index] = name
 	}
+	return names
+}
+
+// xdpProblems words why interfaces do without XDP. They work all the same.
+func (a *Agent) xdpProblems(links map[string]plan.Link) []string {
+	names, without := linkNames(links), a.deps.XDP.WithoutXDP()
+	var problems []string
+	for _, ifindex := range slices.Sorted(maps.Keys(without)) {
+		problems = append(problems, fmt.Sprintf("dataplane.xdp: %s: %v", names[ifindex], without[ifindex]))
+	}
+	return problems
+}
+
+// underlayProblems words what could not be attached and is no circuit.
+func underlayProblems(failed map[int]error, underlays []int, links map[string]plan.Link) []string {
+	names := linkNames(links)
 	var problems []string
 	for _, ifindex := range slices.Sorted(maps.Keys(failed)) {
 		switch {

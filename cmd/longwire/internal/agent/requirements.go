@@ -14,6 +14,10 @@ import (
 // CAP_NET_RAW there is no slow path, which is a problem and no reason to end.
 var needed = []cap.Value{cap.NET_ADMIN, cap.BPF, cap.PERFMON}
 
+// CheckCapabilities says in one sentence which capabilities this process lacks to be
+// an agent.
+func CheckCapabilities() error { return checkCapabilities(cap.GetProc()) }
+
 // checkCapabilities says in one sentence which capabilities are missing.
 func checkCapabilities(have *cap.Set) error {
 	var missing []string

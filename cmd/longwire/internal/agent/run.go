@@ -46,11 +46,11 @@ func Main(ctx context.Context, file, version string, log *slog.Logger) error {
 	if scrape != nil {
 		defer scrape.Close()
 	}
-	plane, err := tc.Open(tc.Options{PinDir: cfg.State.Pins, Capacity: cfg.Dataplane.Capacity, Mode: tc.Mode(cfg.Dataplane.Attach), Log: log})
+	plane, checks, err := openPlane(ctx, cfg, log)
 	if err != nil {
-		return fmt.Errorf("open the data plane: %w", err)
+		return err
 	}
-	err = serve(ctx, cfg, plane, scrape, tasks{file: file, version: version, log: log})
+	err = serve(ctx, cfg, plane, scrape, tasks{file: file, version: version, checks: checks, log: log})
 	if closeErr := plane.Close(); closeErr != nil {
 		err = errors.Join(err, fmt.Errorf("close the data plane: %w", closeErr))
 	}
@@ -81,6 +81,7 @@ func listenMetrics(m config.Metrics) (net.Listener, error) {
 // tasks is what the tasks of one agent share.
 type tasks struct {
 	file, version string
+	checks        []api.Check // of the self-test
 	log           *slog.Logger
 }
 
@@ -100,11 +101,11 @@ func serve(ctx context.Context, cfg *config.Config, plane *tc.Plane, scrape net.
 	ready := make(chan struct{})
 	a := New(cfg, cfg.State.Runtime, Deps{
 		Plane: plane, Links: links, Resolver: resolver, SetPromiscuous: link.SetPromiscuous, SlowPath: slow,
-		NativeXDP:  func(int) bool { return false },
+		XDP:        plane,
 		NewSpeaker: func(c speaker.Config) Speaker { return speaker.New(c, t.log) },
 		Load:       func() (*config.Config, error) { return config.Load(t.file) },
 		Ready:      func() { close(ready) },
-		Log:        t.log, Version: t.version, File: t.file, PID: os.Getpid(),
+		Log:        t.log, Version: t.version, File: t.file, PID: os.Getpid(), SelfTest: t.checks,
 	})
 	group.Go(func() error { return a.Run(ctx) })
 	group.Go(func() error { return resolver.Run(ctx) })

@@ -34,7 +34,8 @@ func Uninstall(state config.State, remove func(pins string) error, setPromiscuou
 	for _, name := range readCircuits(file) {
 		errs = append(errs, restore(name, setPromiscuous))
 	}
-	for _, path := range []string{file, file + ".new", state.Socket, state.Socket + ".new", filepath.Join(state.Runtime, workerSocket)} {
+	tested := filepath.Join(state.Runtime, selfTestFile)
+	for _, path := range []string{file, file + ".new", tested, tested + ".new", state.Socket, state.Socket + ".new", filepath.Join(state.Runtime, workerSocket)} {
 		errs = append(errs, removeFile(path))
 	}
 	errs = append(errs, held.remove())

@@ -27,6 +27,7 @@ func (a *Agent) publish(routes []evpn.Route, uses map[evpn.Key][]plan.Use, probl
 		agent: api.Agent{
 			Version: a.deps.Version, PID: a.deps.PID, Config: a.deps.File, Started: a.started,
 			Holding: !a.holdUntil.IsZero(), Repairs: a.repairs, Problems: problems,
+			SelfTest: a.deps.SelfTest,
 		},
 	}
 	for _, s := range a.statuses {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"syscall"
@@ -175,18 +176,18 @@ func TestHostShareFails(t *testing.T) {
 func TestNativeXDP(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, signalledConfig())
-		b.native = []int{circuit}
+		b.xdp.native = []int{circuit}
 		b.start()
 		defer func() { b.stop() }()
-		if b.asked != 0 {
-			t.Errorf("asked %d times although XDP is off", b.asked)
+		if b.xdp.asked != 0 {
+			t.Errorf("asked %d times although XDP is off", b.xdp.asked)
 		}
 		if err := b.reload(edit(b.cfg, func(c *config.Config) { c.Dataplane.XDP.Auto = true }), nil); err != nil {
 			t.Fatal(err)
 		}
 		b.wait(10 * fullPass)
-		if want := len(b.links.Snapshot().Links); b.asked != want {
-			t.Errorf("asked %d times for %d interfaces", b.asked, want)
+		if want := len(b.links.Snapshot().Links); b.xdp.asked != want {
+			t.Errorf("asked %d times for %d interfaces", b.xdp.asked, want)
 		}
 		if got := b.agent.xdp; !got[circuit] || got[underlay] {
 			t.Errorf("known: %v", got)
@@ -195,6 +196,25 @@ func TestNativeXDP(t *testing.T) {
 		b.wait(time.Second)
 		if _, known := b.agent.xdp[circuit]; known {
 			t.Error("an interface that is gone is still known")
+		}
+	})
+}
+
+// An interface that does without XDP is a problem that is shown, and no more.
+func TestWithoutXDP(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, signalledConfig())
+		b.xdp.without = map[int]error{circuit: errors.New("it has another program")}
+		b.start()
+		defer func() { b.stop() }()
+		if diff := cmp.Diff([]string{"dataplane.xdp: eth2: it has another program"}, b.agent.Agent().Problems); diff != "" {
+			t.Errorf("problems (-want +got):\n%s", diff)
+		}
+		b.xdp.without = nil
+		b.wait(fullPass)
+		got := b.agent.Agent().Problems
+		if slices.ContainsFunc(got, func(p string) bool { return strings.Contains(p, "xdp") }) {
+			t.Errorf("with XDP: %v", got)
 		}
 	})
 }

@@ -130,6 +130,15 @@ type Agent struct {
 	Holding  bool      `json:"holding"`            // learned sessions are kept until the routes are complete
 	Repairs  uint64    `json:"repairs"`            // changes of other programs that were undone
 	Problems []string  `json:"problems,omitempty"` // of no pseudowire in particular
+	SelfTest []Check   `json:"selftest,omitempty"` // of the kernel, when the agent started
+}
+
+// Check is one check of the self-test.
+type Check struct {
+	Name   string `json:"name"`
+	Result string `json:"result"`           // ok, degraded or skipped: an agent that runs has failed none
+	Mode   string `json:"mode,omitempty"`   // the safe mode chosen
+	Detail string `json:"detail,omitempty"` // for people
 }
 
 // Backend is what the server shows. Its methods are called concurrently.

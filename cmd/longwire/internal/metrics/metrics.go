@@ -26,6 +26,7 @@ var (
 	problems       = desc("problems", "Problems that belong to no single pseudowire.")
 	holding        = desc("holding", "1 while learned sessions are kept after a restart until the routes are complete.")
 	repairs        = desc("repairs_total", "Changes of other programs to our kernel state that were undone.")
+	selfTest       = desc("selftest_degraded", "1 if the self-test found the feature absent or wrong and chose a safe mode, 0 if it is right; absent if it was not looked at.", "check")
 	pseudowireUp   = desc("pseudowire_up", "1 if the pseudowire forwards: it is up or stale.", "pseudowire", "interface")
 	pseudowireInfo = desc("pseudowire_info", "Always 1; the state and its reason are labels.", "pseudowire", "interface", "state", "reason", "source")
 	since          = desc("pseudowire_since_seconds", "Unix time of the last change of state.", "pseudowire")
@@ -52,7 +53,7 @@ type collector struct{ backend api.Backend }
 // Describe implements prometheus.Collector.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		buildInfo, problems, holding, repairs, pseudowireUp, pseudowireInfo, since, underlayMTU, needMTU,
+		buildInfo, problems, holding, repairs, selfTest, pseudowireUp, pseudowireInfo, since, underlayMTU, needMTU,
 		packets, bytes, fragmented, answered, previousCookie, gaps, resets, drops,
 		neighborUp, neighborFlaps, received, advertised, routes, slowReceived, slowDelivered, slowDrops,
 	} {
@@ -67,6 +68,11 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(ch, problems, float64(len(agent.Problems)))
 	gauge(ch, holding, truth(agent.Holding))
 	counter(ch, repairs, agent.Repairs)
+	for _, c := range agent.SelfTest {
+		if c.Result != "skipped" {
+			gauge(ch, selfTest, truth(c.Result == "degraded"), c.Name)
+		}
+	}
 	for _, p := range c.backend.Pseudowires() {
 		gauge(ch, pseudowireUp, truth(p.State == "up" || p.State == "stale"), p.Name, p.Interface)
 		gauge(ch, pseudowireInfo, 1, p.Name, p.Interface, p.State, p.Reason, p.Source)

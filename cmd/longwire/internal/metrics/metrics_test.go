@@ -24,7 +24,11 @@ var update = flag.Bool("update", false, "rewrite the golden file")
 
 type fakeBackend struct{ fail error }
 
-func (fakeBackend) Agent() api.Agent { return api.Agent{Version: "v1", Problems: []string{"x", "y"}} }
+func (fakeBackend) Agent() api.Agent {
+	return api.Agent{Version: "v1", Problems: []string{"x", "y"}, SelfTest: []api.Check{
+		{Name: "frames", Result: "ok"}, {Name: "super_frames", Result: "degraded", Mode: "cut_first"}, {Name: "pins", Result: "skipped"},
+	}}
+}
 
 func (fakeBackend) Pseudowires() []api.Pseudowire {
 	at := time.Unix(1700000000, 0)

@@ -32,7 +32,7 @@ func (r *resolution) way(pw config.Pseudowire, link Link, far farEnd) way {
 	}
 	header := dataplane.Header{
 		Family: dataplane.FamilyOf(far.remote), Encapsulation: far.encapsulation,
-		CookieLen: far.cookie.Len(), Sublayer: pw.Sublayer, Tags: crossing(pw),
+		CookieLen: far.cookie.Len(), Sublayer: pw.Sublayer, Tags: Crossing(pw),
 	}
 	flow := dataplane.Flow{Local: pw.Source, Remote: far.remote}
 	w := way{Path: Path{Need1500: header.NeedMTU(1500), TooBig: pw.TooBig}}

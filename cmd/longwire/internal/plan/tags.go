@@ -19,9 +19,9 @@ func selecting(v dataplane.VLANs) int {
 	return 1
 }
 
-// crossing is how many of the tags that select a circuit's frames, or are added
+// Crossing is how many of the tags that select a circuit's frames, or are added
 // to them, cross with a frame. The customer's further ones are payload.
-func crossing(pw config.Pseudowire) int {
+func Crossing(pw config.Pseudowire) int {
 	switch n := selecting(pw.VLANs); pw.Tags.Mode {
 	case config.TagsPop:
 		return 0

@@ -57,7 +57,7 @@ func TestTags(t *testing.T) {
 			got := resolveAll([]config.Pseudowire{pw})
 			diff(t, "sending", tt.send, got.State.Transmit[dataplane.Circuit{IfIndex: 3, VLANs: tt.vlans}].Tags)
 			diff(t, "delivering", tt.deliver, got.State.Receive[1012].Tags)
-			if n := crossing(pw); n != tt.crossing {
+			if n := Crossing(pw); n != tt.crossing {
 				t.Errorf("%d tags cross, want %d", n, tt.crossing)
 			}
 			if need := got.Statuses[0].Path.Need1500; need != 1500+42+4*tt.crossing {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"longwire/cmd/longwire/internal/api"
+	"longwire/dataplane/selftest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -59,7 +60,16 @@ var counters = []api.Counters{
 	{Pseudowire: "customer-a", EncapPackets: 1, EncapBytes: 1514, DecapPackets: 20, DecapBytes: 30280, Fragmented: 7, Answered: 8, PreviousCookie: 9, SequenceGaps: 10, SequenceResets: 11, Drops: map[string]uint64{"wrong_cookie": 3, "too_big": 2, "vccv": 0}},
 }
 
-var agent = api.Agent{Version: "v1", PID: 42, Config: "/etc/x.yaml", Started: ago(time.Hour), Holding: true, Repairs: 2, Problems: []string{"underlay interface eth9 does not exist"}}
+var agent = api.Agent{Version: "v1", PID: 42, Config: "/etc/x.yaml", Started: ago(time.Hour), Holding: true, Repairs: 2, Problems: []string{"underlay interface eth9 does not exist"}, SelfTest: []api.Check{
+	{Name: "programs", Result: "ok"}, {Name: "attach", Result: "degraded", Mode: "clsact", Detail: "the kernel has no TCX"},
+	{Name: "pins", Result: "skipped", Detail: "no private namespaces"},
+}}
+
+var checks = []selftest.Check{
+	{Name: "programs", Proves: "the kernel takes them", Result: selftest.OK, Took: 420 * time.Millisecond},
+	{Name: "attach", Proves: "by TCX", Result: selftest.Degraded, Mode: selftest.ModeClsact, Detail: "the kernel has no TCX"},
+	{Name: "pins", Proves: "forwarding goes on", Result: selftest.Skipped, Detail: "no private namespaces", Took: 1600 * time.Microsecond},
+}
 
 func TestTables(t *testing.T) {
 	tables := map[string]func(io.Writer) error{
@@ -70,6 +80,7 @@ func TestTables(t *testing.T) {
 		"routes":      func(w io.Writer) error { return Routes(w, routes, now) },
 		"counters":    func(w io.Writer) error { return Counters(w, counters) },
 		"agent":       func(w io.Writer) error { return Agent(w, agent, now) },
+		"doctor":      func(w io.Writer) error { return Doctor(w, checks) },
 		"none":        func(w io.Writer) error { return Pseudowires(w, nil, now) },
 		"json":        func(w io.Writer) error { return JSON(w, pseudowires[:1]) },
 	}

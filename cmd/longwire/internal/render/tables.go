@@ -161,8 +161,29 @@ func Agent(w io.Writer, a api.Agent, now time.Time) error {
 		{"version", a.Version}, {"pid", strconv.Itoa(a.PID)}, {"config", a.Config}, {"uptime", age(a.Started, now)},
 		{"holding", holding}, {"repairs", count(a.Repairs)},
 	}
+	rows = append(rows, selfTest(a.SelfTest)...)
 	for _, p := range a.Problems {
 		rows = append(rows, []string{"problem", p})
 	}
 	return table(w, []string{"FACT", "VALUE"}, rows)
+}
+
+// selfTest is a line that counts the checks, and one for each that is not ok.
+func selfTest(checks []api.Check) [][]string {
+	if len(checks) == 0 {
+		return nil
+	}
+	rows, right := [][]string{nil}, 0
+	for _, c := range checks {
+		switch c.Result {
+		case "ok":
+			right++
+		case "degraded":
+			rows = append(rows, []string{"degraded", fmt.Sprintf("%s, mode %s: %s", c.Name, c.Mode, c.Detail)})
+		default:
+			rows = append(rows, []string{c.Result, fmt.Sprintf("%s: %s", c.Name, c.Detail)})
+		}
+	}
+	rows[0] = []string{"selftest", fmt.Sprintf("%d of %d checks ok", right, len(checks))}
+	return rows
 }
