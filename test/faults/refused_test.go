@@ -68,7 +68,7 @@ var refusals = []refusal{
 	{name: "source address", tunnel: func(t *lab.Tunnel) { t.Source = strangers[t.Source.Is6()] }, drop: dataplane.DropWrongSource},
 	{name: "source port", only: overUDP, packet: setUint16(lab.Tunnel.TransportAt, func(uint16) uint16 { return 1702 }), drop: dataplane.DropWrongSource},
 	{name: "encapsulation", tunnel: func(t *lab.Tunnel) { t.UDP = !t.UDP }, drop: dataplane.DropWrongEncapsulation},
-	{name: "address family", tunnel: otherFamily, passed: true},
+	{name: "address family", tunnel: otherFamily, drop: dataplane.DropUnknownSession, nobody: true, passed: true},
 	{name: "T bit", only: overUDP, header: func(h []byte) { h[0] |= 0x80 }, drop: dataplane.DropControl, nobody: true, passed: true},
 	{name: "version 2", only: overUDP, header: func(h []byte) { h[1] = 2 }, drop: dataplane.DropWrongVersion, nobody: true, passed: true},
 	{name: "version 0", only: overUDP, header: func(h []byte) { h[1] = 0 }, drop: dataplane.DropWrongVersion, nobody: true, passed: true},

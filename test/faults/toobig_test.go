@@ -132,7 +132,15 @@ func answered(t *testing.T, w *world, seen *watch, p pseudowire) {
 	for _, host := range []func(side, port int) netip.Addr{lab.Host4, lab.Host6} {
 		from, to := host(1, p.number), host(2, p.number)
 		request := datagram(t, from, to, 1480)
-		var told gopacket.Packet
+		told := func() (answers []gopacket.Packet) {
+			for _, f := range seen.hosts[0][p.number].Frames() {
+				packet := gopacket.NewPacket(f, layers.LayerTypeEthernet, gopacket.Default)
+				if packet.Layer(layers.LayerTypeICMPv4) != nil || packet.Layer(layers.LayerTypeICMPv6) != nil {
+					answers = append(answers, packet)
+				}
+			}
+			return answers
+		}
 		before, sent := w.count(t, 1), uint64(0)
 		seen.reset()
 		// One answer at the most in a tick of the clock.
@@ -142,24 +150,32 @@ func answered(t *testing.T, w *world, seen *watch, p pseudowire) {
 			if err := w.ports[0][p.number].Send(request); err != nil {
 				return err
 			}
-			_, err := seen.hosts[0][p.number].Await(20*time.Millisecond, func(f []byte) bool {
-				told = gopacket.NewPacket(f, layers.LayerTypeEthernet, gopacket.Default)
-				return told.Layer(layers.LayerTypeICMPv4) != nil || told.Layer(layers.LayerTypeICMPv6) != nil
+			return lab.Await(300*time.Millisecond, func() error {
+				if len(told()) == 0 {
+					return errors.New("no ICMP came")
+				}
+				return nil
 			})
-			return err
 		})
 		if err != nil {
 			t.Fatalf("no answer to a packet of 1480 bytes from %v: %v", from, err)
 		}
-		if err := saysTooBig(told, from, to, smallMTU-p.overhead()-14); err != nil {
+		// On a busy machine an answer may come when it was asked for again.
+		err = lab.Await(patience, func() error {
+			c, answers := w.count(t, 1).since(before)[p.String()], uint64(len(told()))
+			if c.Answered != answers || c.Drops[dataplane.DropTooBig] != sent || len(c.Drops) != 1 || c.EncapPackets != 0 {
+				return fmt.Errorf("counted %+v, want %d frames dropped and %d answers", c, sent, answers)
+			}
+			return nil
+		})
+		if err != nil {
 			t.Error(err)
 		}
-		want := totals{}
-		want.drop(p.String(), dataplane.DropTooBig, sent)
-		of := want[p.String()]
-		of.Answered = 1
-		want[p.String()] = of
-		w.wantCounted(t, 1, before, want)
+		for _, answer := range told() {
+			if err := saysTooBig(answer, from, to, smallMTU-p.overhead()-14); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
 

@@ -82,21 +82,8 @@ func unresolved(t *testing.T, w *world, p pseudowire) {
 // may be counted as dropped meanwhile.
 func (w *world) arrives(t *testing.T, p pseudowire) time.Duration {
 	t.Helper()
-	far := w.CE2.Sniff(lab.HostPort(p.number))
-	defer far.Close()
-	before, begin, tries := w.count(t, 1), time.Now(), 0
-	err := lab.Await(followTime, func() error {
-		tries++
-		frame := innerFrame(tries<<8+p.number, 200)
-		if err := w.ports[0][p.number].Send(frame); err != nil {
-			return err
-		}
-		_, err := far.Await(50*time.Millisecond, func(f []byte) bool { return bytes.Equal(f, frame) })
-		return err
-	})
-	if err != nil {
-		t.Errorf("no frame crossed within %v: %v", followTime, err)
-	}
+	before, begin := w.count(t, 1), time.Now()
+	w.untilCrossed(t, p, followTime)
 	took := time.Since(begin)
 	for name, c := range w.count(t, 1).since(before) {
 		if c.Drops != nil {
@@ -203,24 +190,61 @@ func (s *paths) of(t *testing.T, frame []byte) int {
 	return min(count[1], 1)
 }
 
-// equalRoutes balances over both uplinks, loses the one in use, by its carrier
-// and by hand, and goes on by the other.
-func equalRoutes(t *testing.T, w *world, p pseudowire) {
-	family := map[bool]string{false: "ipv4", true: "ipv6"}[p.v6]
-	w.PE1.Sysctl("net/"+family+"/conf/all/ignore_routes_with_linkdown", "1")
-	for _, dev := range []string{lab.Uplink, lab.Uplink2} {
-		w.PE1.Sysctl("net/"+family+"/conf/"+dev+"/ignore_routes_with_linkdown", "1")
+// losses take the link of an uplink away, by its carrier and by hand, and give it
+// back.
+var losses = []func(w *world, uplink int) (restore func()){
+	func(w *world, uplink int) func() {
+		port := [...]string{"pe1", "pe1b"}[uplink]
+		w.P.Down(port)
+		return func() { w.P.Up(port) }
+	},
+	func(w *world, uplink int) func() {
+		dev := [...]string{lab.Uplink, lab.Uplink2}[uplink]
+		w.PE1.Down(dev)
+		return func() { w.PE1.Up(dev) }
+	},
+}
+
+// keepAddresses makes the kernel of PE 1 forget routes whose link has no carrier,
+// and devices that come up again have the addresses that they had.
+func (w *world) keepAddresses() {
+	for _, family := range []string{"ipv4", "ipv6"} {
+		for _, dev := range []string{"all", lab.Uplink, lab.Uplink2} {
+			w.PE1.Sysctl("net/"+family+"/conf/"+dev+"/ignore_routes_with_linkdown", "1")
+		}
 	}
-	// A device that was down has the addresses that it had.
 	w.PE1.Sysctl("net/ipv6/conf/all/keep_addr_on_down", "1")
 	w.P.Sysctl("net/ipv6/conf/all/keep_addr_on_down", "1")
-	ways := gateways[p.v6]
-	balance := func() {
-		w.PE1.Run("ip", "route", "replace", everything[p.v6], "nexthop", "via", ways[0], "nexthop", "via", ways[1])
+}
+
+// balance gives PE 1 two equal routes to all of the pseudowire's family.
+func (w *world) balance(p pseudowire) {
+	way := gateways[p.v6]
+	w.PE1.Run("ip", "route", "replace", everything[p.v6], "nexthop", "via", way[0], "nexthop", "via", way[1])
+}
+
+// gatewayAnswers waits until an uplink carries packets again.
+func (w *world) gatewayAnswers(t *testing.T, p pseudowire, uplink int) {
+	t.Helper()
+	if err := w.PE1.Ping(netip.MustParseAddr(gateways[p.v6][uplink]), 56, followTime); err != nil {
+		t.Fatal(err)
 	}
-	balance()
+}
+
+// restoreRoutes makes the first uplink the only way again. With a device go the
+// routes of either family that have no other.
+func (w *world) restoreRoutes() {
+	for v6, way := range gateways {
+		w.PE1.Run("ip", "route", "replace", everything[v6], "via", way[0])
+	}
+}
+
+// equalRoutes balances over both uplinks, loses the one in use and goes on by the
+// other.
+func equalRoutes(t *testing.T, w *world, p pseudowire) {
+	w.keepAddresses()
+	w.balance(p)
 	seen, paths := w.watch(t), w.watchPaths(t, p)
-	uplinks, ports := []string{lab.Uplink, lab.Uplink2}, []string{"pe1", "pe1b"}
 	number := 6000 + 100*p.number
 	send := func() (uplink int) {
 		number++
@@ -228,27 +252,16 @@ func equalRoutes(t *testing.T, w *world, p pseudowire) {
 		w.cross(t, seen, 1, p, [][]byte{frame})
 		return paths.of(t, frame)
 	}
-	for _, lose := range []func(way int) (restore func()){
-		func(way int) func() { w.P.Down(ports[way]); return func() { w.P.Up(ports[way]) } },
-		func(way int) func() {
-			w.PE1.Down(uplinks[way])
-			return func() { w.PE1.Up(uplinks[way]) }
-		},
-	} {
+	for _, lose := range losses {
 		used := send()
-		restore := lose(used)
+		restore := lose(w, used)
 		w.arrives(t, p)
 		if now := send(); now == used {
 			t.Errorf("still by uplink %d, which was lost", now)
 		}
 		restore()
-		balance()
-		if err := w.PE1.Ping(netip.MustParseAddr(ways[used]), 56, followTime); err != nil {
-			t.Fatal(err)
-		}
+		w.balance(p)
+		w.gatewayAnswers(t, p, used)
 	}
-	// With a device go the routes of either family that have no other.
-	for v6, way := range gateways {
-		w.PE1.Run("ip", "route", "replace", everything[v6], "via", way[0])
-	}
+	w.restoreRoutes()
 }

@@ -30,6 +30,7 @@ type world struct {
 	wire *lab.Port
 	// ports send from the customers' hosts, by side and pseudowire.
 	ports [2][]*lab.Port
+	tries int // frames of untilCrossed
 }
 
 // end is the data plane of one PE.
