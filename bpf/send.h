@@ -23,8 +23,12 @@ FORCE_INLINE void take_next_hop(struct frame *f)
 	__u32 mac_last = *(volatile __u32 *)&nh->mac_last;
 	__u32 ifindex = *(volatile __u32 *)&nh->ifindex;
 	__u32 mtu = *(volatile __u32 *)&nh->mtu;
-	if (*(volatile __u64 *)&nh->expires <= bpf_jiffies64())
+	if (*(volatile __u64 *)&nh->expires <= bpf_jiffies64()) {
+		/* To tell the customer what fits, the last that was known has to do. */
+		if (f->to->flags & TRANSMIT_ANSWER && mtu)
+			f->mtu = mtu;
 		return;
+	}
 	f->out_ifindex = ifindex;
 	f->mtu = mtu;
 	f->mac_first = mac_first;

@@ -97,8 +97,9 @@ func (t TooBig) String() string {
 		return "drop"
 	case TooBigAnswer:
 		return "answer"
+	default:
+		return "fragment"
 	}
-	return "fragment"
 }
 
 // State is everything that the data plane forwards, desired or actual.

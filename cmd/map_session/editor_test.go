@@ -25,7 +25,6 @@ type world struct {
 	names       map[int]string
 	promiscuous map[int]bool
 	refuse      error // of promiscuous mode
-	forgotten   []string
 }
 
 func newWorld() *world {

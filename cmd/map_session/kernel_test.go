@@ -100,13 +100,12 @@ func (s side) promiscuous(dev string) bool {
 
 // variant is one way to write a session's command line.
 type variant struct {
-	v6                 bool
-	encapsulation      string
-	near, far          string // ports, "" or ":1702"
-	cookies            [2]string
-	sublayer           string
-	indexes            bool
-	localPort, farPort uint16
+	v6            bool
+	encapsulation string
+	near, far     string // ports, "" or ":1702"
+	cookies       [2]string
+	sublayer      string
+	indexes       bool
 }
 
 func (v variant) String() string {

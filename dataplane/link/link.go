@@ -24,6 +24,10 @@ type Link struct {
 	Carrier bool
 	// Ethernet says that frames on the link have an Ethernet header.
 	Ethernet bool
+	// Master is the ifindex of the bridge or bond that the link is a port of, and
+	// Parent that of the link below it, or of a veth's other end, in this network
+	// namespace; 0 = none.
+	Master, Parent int
 	// Addresses are sorted. An IPv6 address is listed once duplicate address
 	// detection has found it usable (RFC 4862 section 5.4).
 	Addresses []netip.Addr
@@ -35,6 +39,7 @@ func (l Link) Up() bool { return l.AdminUp && l.Carrier }
 func (l Link) equal(other Link) bool {
 	return l.Index == other.Index && l.Name == other.Name && l.MTU == other.MTU && l.MAC == other.MAC &&
 		l.AdminUp == other.AdminUp && l.Carrier == other.Carrier && l.Ethernet == other.Ethernet &&
+		l.Master == other.Master && l.Parent == other.Parent &&
 		slices.Equal(l.Addresses, other.Addresses)
 }
 
@@ -100,17 +105,27 @@ func parseLink(m message) (Link, bool) {
 		Carrier:  flags&unix.IFF_LOWER_UP != 0,
 		Ethernet: binary.NativeEndian.Uint16(m.body[2:]) == unix.ARPHRD_ETHER,
 	}
+	elsewhere := false // the parent is of another network namespace
 	for kind, value := range attributes(m.body[unix.SizeofIfInfomsg:]) {
 		switch kind {
 		case unix.IFLA_IFNAME:
 			l.Name = string(bytes.TrimRight(value, "\x00"))
 		case unix.IFLA_MTU:
 			l.MTU = number(value)
+		case unix.IFLA_MASTER:
+			l.Master = number(value)
+		case unix.IFLA_LINK:
+			l.Parent = number(value)
+		case unix.IFLA_LINK_NETNSID:
+			elsewhere = true
 		case unix.IFLA_ADDRESS:
 			if l.Ethernet && len(value) == len(l.MAC) {
 				l.MAC = [6]byte(value)
 			}
 		}
+	}
+	if elsewhere || l.Parent == l.Index {
+		l.Parent = 0
 	}
 	return l, l.Name != "" && l.MTU != 0
 }

@@ -142,9 +142,7 @@ func look(t *testing.T) traces {
 			s.Mounts = append(s.Mounts, line)
 		}
 	}
-	for _, e := range entries(pinRoot) {
-		s.Pins = append(s.Pins, e)
-	}
+	s.Pins = append(s.Pins, entries(pinRoot)...)
 	for _, e := range entries("/run/netns") {
 		if !strings.HasPrefix(e, "lwlab") {
 			s.Named = append(s.Named, e)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
 
 	"github.com/vishvananda/netlink"
@@ -164,7 +163,7 @@ func (w *world) forgetRouter() error {
 		return fmt.Errorf("list the neighbours: %w", err)
 	}
 	for _, n := range neighbours {
-		if n.State&(netlink.NUD_NOARP|netlink.NUD_PERMANENT) == 0 && !net.IP(n.IP).IsMulticast() {
+		if n.State&(netlink.NUD_NOARP|netlink.NUD_PERMANENT) == 0 && !n.IP.IsMulticast() {
 			// The kernel may have dropped the entry since.
 			_ = netlink.NeighDel(&n)
 		}

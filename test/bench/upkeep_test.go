@@ -11,8 +11,8 @@ import (
 
 func TestUpkeepLine(t *testing.T) {
 	sample := func(scale int) upkeep {
-		d := time.Duration(scale)
-		return upkeep{d * time.Second, 2 * d * time.Second, 4 * d * time.Second, d * time.Millisecond, 1000 * uint64(scale), 500 * uint64(scale)}
+		seconds := func(n int) time.Duration { return time.Duration(n*scale) * time.Second }
+		return upkeep{seconds(1), seconds(2), seconds(4), time.Duration(scale) * time.Millisecond, 1000 * uint64(scale), 500 * uint64(scale)}
 	}
 	for _, row := range []struct {
 		n       int

@@ -82,8 +82,6 @@ type passage struct {
 	wire int
 	ce1  []lab.Tag
 	ce2  []lab.Tag
-	// added says that the tags on arrival are the PE's own.
-	added bool
 }
 
 var passages = []passage{

@@ -73,7 +73,7 @@ func (a *Agent) links() map[string]plan.Link {
 		if known {
 			xdp[l.Index] = native
 		}
-		links[name] = plan.Link{Index: l.Index, MTU: l.MTU, Up: l.Up(), Ethernet: l.Ethernet, XDP: native, Addresses: l.Addresses}
+		links[name] = plan.Link{Index: l.Index, MTU: l.MTU, Up: l.Up(), Ethernet: l.Ethernet, XDP: native, Master: l.Master, Parent: l.Parent, Addresses: l.Addresses}
 	}
 	a.xdp = xdp // without the interfaces that are gone
 	return links

@@ -152,6 +152,7 @@ func (s selfTester) tell(report selftest.Report) {
 			s.log.Warn("self-test: a feature of the kernel is not used", "check", c.Name, "mode", c.Mode, "cause", c.Detail)
 		case selftest.Skipped:
 			skipped, why = append(skipped, c.Name), c.Detail
+		case selftest.OK, selftest.Failed: // a failure ends the start, with its cause
 		}
 	}
 	if len(skipped) > 0 {

@@ -59,7 +59,7 @@ pseudowires:
 		Router:    Router{Sources: []netip.Addr{own}},
 		Underlay:  Underlay{Auto: true},
 		BGP:       BGP{ListenPort: 179, RestartTime: 2 * time.Minute, SelectionTime: time.Minute, StaleTime: 2 * time.Minute},
-		Dataplane: Dataplane{Capacity: 16384, Attach: "auto", XDP: XDP{Auto: true}, SlowPathRate: 10000},
+		Dataplane: Dataplane{Capacity: 16384, Attach: "auto", SlowPathRate: 10000},
 		State:     State{Socket: DefaultSocket, Pins: "/sys/fs/bpf/longwire", Runtime: "/run/longwire"},
 		Pseudowires: []Pseudowire{{
 			Name: "a", Interface: "eth2", Tags: Tags{Mode: TagsKeep}, Source: own, Port: 1701, CookieLength: 8, TTL: 64,

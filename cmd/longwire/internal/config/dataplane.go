@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"longwire/dataplane"
 )
 
 // The limits of the slow path, in packets per second. Above the default a flood
@@ -38,10 +36,10 @@ func (r resolver) dataplane(raw *rawDataplane) Dataplane {
 
 func (r resolver) xdp(list scalars) XDP {
 	switch {
-	case len(list) == 0 || list.word("auto"):
-		return XDP{Auto: true}
-	case list.word("off"):
+	case len(list) == 0 || list.word("off"):
 		return XDP{}
+	case list.word("auto"):
+		return XDP{Auto: true}
 	}
 	return XDP{Interfaces: r.interfaces(list, "xdp", "auto", "off")}
 }
@@ -81,8 +79,9 @@ func (r resolver) reserved(list scalars) []SessionRange {
 		if !isRange {
 			high = low
 		}
-		first, last := r.session(scalar{s.place, low}), dataplane.SessionID(0)
-		if last = first; isRange && first != 0 {
+		first := r.session(scalar{s.place, low})
+		last := first
+		if isRange && first != 0 {
 			last = r.session(scalar{s.place, high})
 		}
 		if first == 0 || last == 0 {

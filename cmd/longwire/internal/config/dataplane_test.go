@@ -12,9 +12,9 @@ func dataplaneFile(keys string) string {
 }
 
 func TestDataplane(t *testing.T) {
-	automatic := Dataplane{Capacity: 16384, Attach: "auto", XDP: XDP{Auto: true}, SlowPathRate: 10000}
+	usual := Dataplane{Capacity: 16384, Attach: "auto", SlowPathRate: 10000}
 	with := func(change func(*Dataplane)) Dataplane {
-		d := automatic
+		d := usual
 		change(&d)
 		return d
 	}
@@ -22,13 +22,14 @@ func TestDataplane(t *testing.T) {
 		keys string
 		want Dataplane
 	}{
-		{"", automatic},
-		{"capacity: 16384, attach: auto, xdp: auto, unknown_session: pass, slow_path_rate: 10000", automatic},
+		{"", usual},
+		{"capacity: 16384, attach: auto, xdp: off, unknown_session: pass, slow_path_rate: 10000", usual},
 		{"unknown_session: drop", with(func(d *Dataplane) { d.DropUnknown = true })},
 		{"slow_path_rate: 0", with(func(d *Dataplane) { d.SlowPathRate = 0 })},
 		{"slow_path_rate: 1000000", with(func(d *Dataplane) { d.SlowPathRate = 1000000 })},
-		{"xdp: [auto]", automatic},
-		{"xdp: off", with(func(d *Dataplane) { d.XDP = XDP{} })},
+		{"xdp: auto", with(func(d *Dataplane) { d.XDP = XDP{Auto: true} })},
+		{"xdp: [auto]", with(func(d *Dataplane) { d.XDP = XDP{Auto: true} })},
+		{"xdp: off", usual},
 		{"xdp: eth0", with(func(d *Dataplane) { d.XDP = XDP{Interfaces: []string{"eth0"}} })},
 		{"xdp: [eth1, eth0]", with(func(d *Dataplane) { d.XDP = XDP{Interfaces: []string{"eth1", "eth0"}} })},
 		{"reserved_sessions: 7", with(func(d *Dataplane) { d.ReservedSessions = []SessionRange{{7, 7}} })},

@@ -44,7 +44,7 @@ var validRouter = []valid{
 	{"empty sections", "router: {source: 192.0.2.1}\nbgp:\ndataplane:\nstate:\nmetrics:\npseudowires:\n", func(c *Config) any { return len(c.Pseudowires) }, 0},
 	{"comments and CRLF", "# c\r\nrouter:\r\n  source: 192.0.2.1 # c\r\n", func(c *Config) any { return c.Router.Sources }, addrs("192.0.2.1")},
 	{"a document mark", "---\nrouter: {source: 192.0.2.1}\n", func(c *Config) any { return c.Router.Sources }, addrs("192.0.2.1")},
-	{"largest capacity", "router: {source: 192.0.2.1}\ndataplane: {capacity: 4194304, attach: clsact}", func(c *Config) any { return c.Dataplane }, Dataplane{Capacity: 4194304, Attach: "clsact", XDP: XDP{Auto: true}, SlowPathRate: 10000}},
+	{"largest capacity", "router: {source: 192.0.2.1}\ndataplane: {capacity: 4194304, attach: clsact}", func(c *Config) any { return c.Dataplane }, Dataplane{Capacity: 4194304, Attach: "clsact", SlowPathRate: 10000}},
 	{"the socket follows the runtime directory", "router: {source: 192.0.2.1}\nstate: {runtime: /run/pe1/}", func(c *Config) any { return c.State }, State{Socket: "/run/pe1/longwire.sock", Pins: "/sys/fs/bpf/longwire", Runtime: "/run/pe1"}},
 	{"a socket of its own", "router: {source: 192.0.2.1}\nstate: {socket: /run/x.sock}", func(c *Config) any { return c.State.Socket }, "/run/x.sock"},
 	{"metrics on IPv6", "router: {source: 192.0.2.1}\nmetrics: {listen: \"[::1]:9550\"}", func(c *Config) any { return c.Metrics.Listen.String() }, "[::1]:9550"},

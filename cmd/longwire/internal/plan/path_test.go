@@ -141,6 +141,34 @@ func TestLoop(t *testing.T) {
 	}
 }
 
+// A way by a bridge that a circuit is a port of, or by a device on top of the
+// circuit, leads into it as well; one by a VLAN beside a circuit's does not.
+func TestLoopThroughAnother(t *testing.T) {
+	for name, row := range map[string]struct {
+		circuit, out Link
+		vlans        dataplane.VLANs
+		want         State
+	}{
+		"bridge":               {circuit: Link{Master: 9}, want: StateBlocked},
+		"another bridge":       {circuit: Link{Master: 8}, want: StateUp},
+		"device on top":        {out: Link{Parent: 3}, want: StateBlocked},
+		"device elsewhere":     {out: Link{Parent: 2}, want: StateUp},
+		"VLAN beside":          {out: Link{Parent: 3}, vlans: dataplane.VLANs{Outer: "100"}, want: StateUp},
+		"bridge of other VLAN": {circuit: Link{Master: 9}, vlans: dataplane.VLANs{Outer: "100"}, want: StateUp},
+	} {
+		pw := signalledPW()
+		pw.VLANs = row.vlans
+		s := resolveAll([]config.Pseudowire{pw}, learned1, leavesBy(9, 1600), func(in *Input) {
+			row.circuit.Index, row.circuit.MTU, row.circuit.Ethernet, row.circuit.Up = 3, 1500, true, true
+			row.out.Index, row.out.MTU, row.out.Ethernet, row.out.Up = 9, 1600, true, true
+			in.Links["eth2"], in.Links["out"] = row.circuit, row.out
+		}).Statuses[0]
+		if s.State != row.want || row.want == StateBlocked && s.Reason != ReasonLoop {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+}
+
 // What is down has no loop to complain of.
 func TestLoopIsLessThanDown(t *testing.T) {
 	s := resolveAll([]config.Pseudowire{signalledPW()}, learned1, leavesBy(3, 1500), func(in *Input) {

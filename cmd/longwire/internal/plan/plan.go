@@ -13,12 +13,14 @@ import (
 
 // Link is what the plan needs to know of a network interface.
 type Link struct {
-	Index     int
-	MTU       int  // bytes
-	Up        bool // administratively up, with carrier
-	Ethernet  bool // frames have an Ethernet header
-	XDP       bool // the driver has native XDP
-	Addresses []netip.Addr
+	Index    int
+	MTU      int  // bytes
+	Up       bool // administratively up, with carrier
+	Ethernet bool // frames have an Ethernet header
+	XDP      bool // the driver has native XDP
+	// Master and Parent are those of link.Link.
+	Master, Parent int
+	Addresses      []netip.Addr
 }
 
 // Identity is the receive side that the data plane keeps for a signalled

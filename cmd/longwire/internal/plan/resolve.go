@@ -34,7 +34,7 @@ type resolution struct {
 	byTag   map[evpn.ServiceID][]evpn.Route
 	own     []netip.Addr
 	kept    map[string]dataplane.Transmit // what the kernel sends, by pseudowire
-	ports   map[int]bool                  // interfaces that have circuits
+	ports   map[int]bool                  // interfaces that send into circuits
 	clamped map[clampKey]uint16
 	owners  map[selection]string // of circuits
 	wanted  map[dataplane.Flow]bool
@@ -70,9 +70,25 @@ func newResolution(in Input) *resolution {
 	for _, pw := range in.Config.Pseudowires {
 		if link, exists := in.Links[pw.Interface]; exists {
 			r.ports[link.Index] = true
+			if pw.VLANs == (dataplane.VLANs{}) {
+				r.above(link)
+			}
 		}
 	}
 	return r
+}
+
+// above notes the interfaces that send by a port which is one circuit: its
+// bridge or bond, and what lies on it.
+func (r *resolution) above(port Link) {
+	if port.Master != 0 {
+		r.ports[port.Master] = true
+	}
+	for _, link := range r.in.Links {
+		if link.Parent == port.Index {
+			r.ports[link.Index] = true
+		}
+	}
 }
 
 // pseudowire adds one pseudowire to the plan: decapsulation as soon as there is

@@ -53,8 +53,9 @@ func imposition(pw config.Pseudowire) dataplane.Imposition {
 		return dataplane.Imposition{Pop: uint8(selecting(pw.VLANs))}
 	case config.TagsPush:
 		return dataplane.Imposition{Push: dataplane.Tag{Type: pw.Tags.Type, VID: pw.Tags.Push}}
+	default: // they cross, whatever the far end does with them
+		return dataplane.Imposition{}
 	}
-	return dataplane.Imposition{}
 }
 
 // delivery is what happens to tags after a frame has crossed: this end gives it
@@ -67,6 +68,7 @@ func delivery(pw config.Pseudowire) dataplane.Delivery {
 		return dataplane.Delivery{Push: ourTags(pw)}
 	case config.TagsPush:
 		return dataplane.Delivery{Pop: 1}
+	default:
+		return dataplane.Delivery{}
 	}
-	return dataplane.Delivery{}
 }
