@@ -25,7 +25,6 @@ type refusal struct {
 }
 
 func overUDP(p pseudowire) bool  { return p.udp }
-func overIP(p pseudowire) bool   { return !p.udp }
 func overIPv4(p pseudowire) bool { return !p.v6 }
 func overUDP6(p pseudowire) bool { return p.v6 && p.udp }
 
