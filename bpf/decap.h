@@ -239,8 +239,9 @@ FORCE_INLINE int decapsulate_as(struct __sk_buff *skb, bool from_stack, int v6, 
 	const struct receive *r;
 	__u32 id;
 
+	/* What ends before its session id is nobody's, but surely broken. */
 	if (pull(skb, base))
-		return TC_ACT_UNSPEC;
+		return stray(skb, DROP_MALFORMED, v6, udp);
 	void *d = DATA(skb);
 	if (d + base > DATA_END(skb))
 		return TC_ACT_UNSPEC;
@@ -288,10 +289,12 @@ FORCE_INLINE int decapsulate_ipv4(struct __sk_buff *skb, bool from_stack)
 
 FORCE_INLINE int decapsulate_ipv6(struct __sk_buff *skb, bool from_stack)
 {
-	if (pull(skb, ETH_HEADER + IPV6_HEADER + L2TP_IP_HEADER))
+	__u8 next = 0;
+
+	if (pull(skb, ETH_HEADER + IPV6_HEADER))
 		return TC_ACT_UNSPEC;
 	void *d = DATA(skb);
-	if (d + ETH_HEADER + IPV6_HEADER + L2TP_IP_HEADER > DATA_END(skb))
+	if (d + ETH_HEADER + IPV6_HEADER > DATA_END(skb))
 		return TC_ACT_UNSPEC;
 	switch (*(__u8 *)(d + ETH_HEADER + 6)) {
 	case PROTO_UDP:
@@ -299,12 +302,14 @@ FORCE_INLINE int decapsulate_ipv6(struct __sk_buff *skb, bool from_stack)
 	case PROTO_L2TP:
 		return decapsulate_as(skb, from_stack, 1, 0);
 	case PROTO_FRAGMENT:
-		if (*(__u8 *)(d + ETH_HEADER + IPV6_HEADER) == PROTO_L2TP)
+		bpf_skb_load_bytes(skb, ETH_HEADER + IPV6_HEADER, &next, 1);
+		if (next == PROTO_L2TP)
 			return PASS_COUNTED(0, DROP_FRAGMENT);
 		break;
 	case PROTO_HOP_OPTIONS:
 	case PROTO_DESTINATION_OPTIONS:
-		if (*(__u8 *)(d + ETH_HEADER + IPV6_HEADER) == PROTO_L2TP)
+		bpf_skb_load_bytes(skb, ETH_HEADER + IPV6_HEADER, &next, 1);
+		if (next == PROTO_L2TP)
 			return PASS_COUNTED(0, DROP_IP_OPTIONS);
 	}
 	return TC_ACT_UNSPEC;

@@ -264,13 +264,16 @@ func TestDecapPadding(t *testing.T) {
 }
 
 // TestDecapTruncated cuts a packet at every length: none is delivered but the
-// whole one.
+// whole one, and each that is not is counted.
 func TestDecapTruncated(t *testing.T) {
 	for _, f := range carriers() {
 		t.Run(f.name, func(t *testing.T) {
 			m := withReceive(t, f.receive(t))
+			must(t, m.SetAdmission(admission(false)))
 			whole := f.outer(t, nearSession, frame(60, 0x0800))
+			want := map[dataplane.Drop]uint64{}
 			for n := f.l4(); n < len(whole); n++ { // a test run takes no less
+				want[dataplane.DropMalformed]++
 				if got := run(t, m.Programs().Decap, append([]byte(nil), whole[:n]...), skb{}); got.verdict == redirect {
 					t.Errorf("delivered after %d of %d bytes", n, len(whole))
 				}
@@ -278,6 +281,7 @@ func TestDecapTruncated(t *testing.T) {
 			if got := run(t, m.Programs().Decap, whole, skb{}); got.verdict != redirect {
 				t.Errorf("whole packet: verdict %d", got.verdict)
 			}
+			wantDrops(t, m, want)
 		})
 	}
 }

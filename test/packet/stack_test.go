@@ -79,7 +79,7 @@ var stackRows = []struct {
 	{"IP options", onlyIPv4IP, set(at(14), 0x46), shot, dataplane.DropIPOptions},
 	{"another protocol", onlyIPv4, set(at(23), 6), shot, ""},
 	{"ARP", nil, set(at(12), 0x08, 0x06), shot, ""},
-	{"header cut off", nil, func(f format, b []byte) []byte { return b[:f.l2tpAt()+3] }, shot, ""},
+	{"header cut off", nil, func(f format, b []byte) []byte { return b[:f.l2tpAt()+3] }, shot, dataplane.DropMalformed},
 }
 
 // TestStackVerdicts lets nothing that the stack had go back to it, which would
