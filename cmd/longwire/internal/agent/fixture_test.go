@@ -265,20 +265,6 @@ type bench struct {
 	dir      string
 }
 
-// fakeXDP has native XDP on some interfaces, and says why others do without.
-type fakeXDP struct {
-	native  []int
-	asked   int // times that NativeXDP was called
-	without map[int]error
-}
-
-func (x *fakeXDP) NativeXDP(ifindex int) bool {
-	x.asked++
-	return slices.Contains(x.native, ifindex)
-}
-
-func (x *fakeXDP) WithoutXDP() map[int]error { return x.without }
-
 func newBench(t *testing.T, cfg *config.Config) *bench {
 	t.Helper()
 	b := &bench{

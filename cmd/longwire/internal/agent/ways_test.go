@@ -204,13 +204,13 @@ func TestNativeXDP(t *testing.T) {
 func TestWithoutXDP(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, signalledConfig())
-		b.xdp.without = map[int]error{circuit: errors.New("it has another program")}
+		b.xdp.setWithout(map[int]error{circuit: errors.New("it has another program")})
 		b.start()
 		defer func() { b.stop() }()
 		if diff := cmp.Diff([]string{"dataplane.xdp: eth2: it has another program"}, b.agent.Agent().Problems); diff != "" {
 			t.Errorf("problems (-want +got):\n%s", diff)
 		}
-		b.xdp.without = nil
+		b.xdp.setWithout(nil)
 		b.wait(fullPass)
 		got := b.agent.Agent().Problems
 		if slices.ContainsFunc(got, func(p string) bool { return strings.Contains(p, "xdp") }) {
