@@ -3,6 +3,7 @@ package lab
 import (
 	"bytes"
 	"encoding/hex"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -140,6 +141,10 @@ func TestStreamCountsWhatIsLost(t *testing.T) {
 	if err := Await(5*time.Second, func() error { return hasNoCarrier(a) }); err != nil {
 		t.Fatal(err)
 	}
+	down := broken.Sent()
+	if err := Await(5*time.Second, func() error { return sentSince(broken, down+5) }); err != nil {
+		t.Fatal(err)
+	}
 	b.Up("right")
 	had := broken.Received()
 	if err := Await(5*time.Second, func() error { return atLeast(broken, had+20) }); err != nil {
@@ -148,4 +153,12 @@ func TestStreamCountsWhatIsLost(t *testing.T) {
 	if sent, lost := broken.Stop(); lost == 0 || lost >= int(sent) {
 		t.Errorf("sent %d, lost %d on a link that was down for a while", sent, lost)
 	}
+}
+
+// sentSince fails until so many frames have been sent.
+func sentSince(s *Stream, n uint64) error {
+	if got := s.Sent(); got < n {
+		return fmt.Errorf("sent %d, want %d", got, n)
+	}
+	return nil
 }

@@ -19,7 +19,7 @@ type Stream struct {
 	far  *Sniffer
 	stop chan struct{}
 	done chan struct{}
-	sent uint64
+	sent atomic.Uint64
 }
 
 // streams numbers the streams of the process, so that they are told apart.
@@ -48,8 +48,8 @@ func (s *Stream) send(every time.Duration) {
 		case <-tick.C:
 		}
 		// A frame that the device refuses is lost like any other.
-		_ = s.port.Send(s.frame(s.sent))
-		s.sent++
+		_ = s.port.Send(s.frame(s.sent.Load()))
+		s.sent.Add(1)
 	}
 }
 
@@ -60,6 +60,9 @@ func (s *Stream) frame(number uint64) []byte {
 	payload = append(payload, Pattern(uint32(number), 64)...)
 	return Frame{Destination: Broadcast, EtherType: EtherTypeTest, Payload: payload}.Bytes()
 }
+
+// Sent returns how many frames have been sent so far.
+func (s *Stream) Sent() uint64 { return s.sent.Load() }
 
 // Received returns how many different frames have arrived so far.
 func (s *Stream) Received() int { return len(s.numbers()) }
@@ -88,10 +91,10 @@ func (s *Stream) Stop() (sent uint64, lost int) {
 	// Frames that are lost never come: then the wait ends by its deadline, and
 	// the count says so.
 	_ = Await(onTheWay, func() error {
-		if got := uint64(s.Received()); got < s.sent {
-			return fmt.Errorf("%d of %d", got, s.sent)
+		if got := uint64(s.Received()); got < s.Sent() {
+			return fmt.Errorf("%d of %d", got, s.Sent())
 		}
 		return nil
 	})
-	return s.sent, int(s.sent) - s.Received()
+	return s.Sent(), int(s.Sent()) - s.Received()
 }
