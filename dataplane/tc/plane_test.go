@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +18,18 @@ type end struct {
 	*tc.Plane
 	pe  *lab.PE
 	dir string
+	// leasing is held while a lease is renewed, and while the plane is opened or
+	// closed; shut says that it is closed.
+	leasing sync.Mutex
+	shut    bool
+}
+
+// Close closes the plane, and no lease is renewed until it is opened again.
+func (e *end) Close() error {
+	e.leasing.Lock()
+	defer e.leasing.Unlock()
+	e.shut = true
+	return e.Plane.Close()
 }
 
 // openEnd opens a data plane in the PE's namespace.
@@ -31,6 +44,8 @@ func openEnd(t *testing.T, top *lab.Topology, pe *lab.PE, mode tc.Mode) *end {
 func (e *end) reopen(t *testing.T, o tc.Options) {
 	t.Helper()
 	o.PinDir, o.Capacity = e.dir, 64
+	e.leasing.Lock()
+	defer e.leasing.Unlock()
 	err := e.pe.Do(func() (err error) {
 		e.Plane, err = tc.Open(o)
 		return err
@@ -38,6 +53,7 @@ func (e *end) reopen(t *testing.T, o tc.Options) {
 	if err != nil {
 		t.Fatalf("open the data plane of %s: %v", e.pe.Role, err)
 	}
+	e.shut = false
 	t.Cleanup(func() { _ = e.Close() })
 }
 

@@ -96,11 +96,20 @@ func (e *end) keepLease(t *testing.T, top *lab.Topology, c carrier, side, mtu in
 			case <-stop:
 				return
 			case <-tick.C:
-				// Between two openings of the plane there is nothing to write to.
-				_ = e.Lease(flow, nh)
+				e.renew(flow, nh)
 			}
 		}
 	}()
+}
+
+// renew renews a lease; between two openings of the plane there is nothing to
+// write to.
+func (e *end) renew(flow dataplane.Flow, nh dataplane.NextHop) {
+	e.leasing.Lock()
+	defer e.leasing.Unlock()
+	if !e.shut {
+		_ = e.Lease(flow, nh)
+	}
 }
 
 // byXDP runs f and returns how often each tc program ran meanwhile: what XDP
