@@ -20,17 +20,10 @@ FORCE_INLINE __u32 find_tcp(struct __sk_buff *skb, __u32 at, __u32 *headers)
 {
 	__u16 type, fragment;
 	__u8 first, protocol;
-	int i;
 
-	at += 12;
-	for (i = 0; i <= TAGS_MAX; i++) {
-		if (bpf_skb_load_bytes(skb, at, &type, sizeof(type)))
-			return 0;
-		if (!is_tag(type))
-			break;
-		at += 4;
-	}
-	at += 2;
+	at = skip_tags(skb, at + 12, &type);
+	if (!at)
+		return 0;
 	if (type == bpf_htons(ETHERTYPE_IPV6)) {
 		*headers = IPV6_HEADER + TCP_HEADER;
 		if (bpf_skb_load_bytes(skb, at + 6, &protocol, 1) || protocol != PROTO_TCP)

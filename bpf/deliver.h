@@ -63,17 +63,11 @@ VERIFIED_ALONE __u32 check_sequence(__u32 slot, __u32 word)
  * offset of the inner frame, outer the outer ECN field. */
 VERIFIED_ALONE __u32 mark_inner(struct __sk_buff *skb, __u32 header, __u32 outer)
 {
-	__u32 at = header + 12, i;
 	__u16 type, before, after;
+	__u32 at = skip_tags(skb, header + 12, &type);
 
-	for (i = 0; i <= TAGS_MAX; i++) {
-		if (bpf_skb_load_bytes(skb, at, &type, sizeof(type)))
-			return 0;
-		if (!is_tag(type))
-			break;
-		at += 4;
-	}
-	at += 2;
+	if (!at)
+		return 0;
 	if ((type != bpf_htons(ETHERTYPE_IPV4) && type != bpf_htons(ETHERTYPE_IPV6)) || bpf_skb_load_bytes(skb, at, &before, 2))
 		return 0;
 	/* The field is at the end of the first word, or for IPv6 4 bits before. */

@@ -56,17 +56,10 @@ VERIFIED_ALONE __u32 next_sequence(__u32 slot)
  * taken off and inside it are not; 0 when it is none. */
 VERIFIED_ALONE __u32 inner_tos(struct __sk_buff *skb)
 {
-	__u32 at = 12, i;
 	__u16 type, word;
+	__u32 at = skip_tags(skb, 12, &type);
 
-	for (i = 0; i <= TAGS_MAX; i++) {
-		if (bpf_skb_load_bytes(skb, at, &type, sizeof(type)))
-			return 0;
-		if (!is_tag(type))
-			break;
-		at += 4;
-	}
-	if (bpf_skb_load_bytes(skb, at + 2, &word, sizeof(word)))
+	if (!at || bpf_skb_load_bytes(skb, at, &word, sizeof(word)))
 		return 0;
 	if (type == bpf_htons(ETHERTYPE_IPV4))
 		return bpf_ntohs(word) & 0xff;

@@ -145,6 +145,22 @@ FORCE_INLINE bool is_tag(__u16 type)
 	return type == bpf_htons(ETHERTYPE_VLAN) || type == bpf_htons(ETHERTYPE_QINQ) || type == bpf_htons(ETHERTYPE_QINQ_OLD);
 }
 
+/* The offset of what follows the EtherType at offset at of a packet, or the first
+ * one behind it that is no tag's; 0 when there is none. It is left in type. */
+FORCE_INLINE __u32 skip_tags(struct __sk_buff *skb, __u32 at, __u16 *type)
+{
+	int i;
+
+	for (i = 0; i <= TAGS_MAX; i++) {
+		if (bpf_skb_load_bytes(skb, at, type, sizeof(*type)))
+			return 0;
+		if (!is_tag(*type))
+			break;
+		at += 4;
+	}
+	return at + 2;
+}
+
 /* Adds the sum of a 32-bit word, as it lies on the wire, to a checksum. */
 FORCE_INLINE __u32 halves(__u32 word)
 {
