@@ -4,9 +4,9 @@
 //
 //	gotest [-fail-on-skip] -- ./a ./b -- -C dir -timeout 15m ./c
 //
-// Each "--" begins a group with arguments of its own, in another module if they
-// begin with -C and its directory; groups run one after the
-// other, and a group that fails does not stop the next.
+// Each "--" begins a group with arguments of its own; those that begin with -C
+// and a directory run in the module there. Groups run one after the other, and a
+// group that fails does not stop the next.
 package main
 
 import (
