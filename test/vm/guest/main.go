@@ -33,7 +33,7 @@ func main() {
 
 // serve prepares the guest and answers requests until the port fails.
 func serve() error {
-	prepared := errors.Join(mounts(), modules(), settings(), share())
+	prepared := errors.Join(mounts(), settings(), modules(), share())
 	file, err := openPort()
 	if err != nil {
 		return errors.Join(prepared, err)

@@ -61,7 +61,7 @@ func modules() error {
 }
 
 // settings are those of a host that was just installed, but that addresses are
-// there at once, and that loopback is up.
+// there at once, on devices that are yet to come, and that loopback is up.
 func settings() error {
 	for path, value := range map[string]string{
 		"/proc/sys/net/ipv6/conf/all/accept_dad":     "0",
