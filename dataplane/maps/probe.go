@@ -3,6 +3,7 @@ package maps
 import (
 	"bytes"
 	"fmt"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -48,8 +49,11 @@ func HaveDecapFlags() (bool, error) {
 const castToKernelContext = "bpf_cast_to_kern_ctx"
 
 // HaveKernelContext returns why programs cannot see the skb, or nil: the kernel has
-// no such function, or no BTF that says where the skb's fields are.
-func HaveKernelContext() error {
+// no such function, or no BTF that says where the skb's fields are. It reads the
+// kernel's BTF once.
+func HaveKernelContext() error { return haveKernelContext() }
+
+var haveKernelContext = sync.OnceValue(func() error {
 	kernel, err := btf.LoadKernelSpec()
 	if err != nil {
 		return fmt.Errorf("read the kernel's BTF: %w", err)
@@ -59,7 +63,7 @@ func HaveKernelContext() error {
 		return fmt.Errorf("look for %s in the kernel: %w", castToKernelContext, err)
 	}
 	return nil
-}
+})
 
 // noTypes stands for the kernel's BTF where it is not used: what refers to it is
 // made invalid, in code that the verifier then finds dead.

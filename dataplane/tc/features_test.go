@@ -3,6 +3,8 @@ package tc
 import (
 	"errors"
 	"testing"
+
+	"longwire/test/lab"
 )
 
 // TestNative wants a driver that runs programs and lets them redirect.
@@ -31,6 +33,10 @@ func TestFeaturesOfNobody(t *testing.T) {
 		if f, err := featuresOf(ifindex); err == nil {
 			t.Errorf("interface %d has features %#x", ifindex, f)
 		}
+	}
+	if _, err := netdevFamily(); err != nil {
+		lab.Absent(t, "xdp")
+		return
 	}
 	if f, err := featuresOf(1); err != nil || f.native() == nil {
 		t.Errorf("the loopback device has features %#x, %v", f, err)

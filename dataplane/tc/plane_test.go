@@ -119,7 +119,7 @@ func (e *end) join(t *testing.T, c carrier, side int) {
 // TestForwardCold joins two hosts in both attach modes over all carriers, with
 // empty neighbour tables and nobody who leases a next hop.
 func TestForwardCold(t *testing.T) {
-	for _, mode := range []tc.Mode{tc.ModeTCX, tc.ModeClsact} {
+	for _, mode := range modes(t) {
 		for _, c := range carriers {
 			t.Run(fmt.Sprintf("%s-%s", mode, c), func(t *testing.T) {
 				t.Parallel()

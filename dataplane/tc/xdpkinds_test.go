@@ -1,8 +1,11 @@
 package tc_test
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/vishvananda/netlink"
 
 	"longwire/dataplane/tc"
 	"longwire/test/lab"
@@ -43,6 +46,31 @@ func TestXDPKinds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestXDPAsked asks for XDP everywhere. Where the kernel does not tell what drivers
+// can do (before 6.3) every interface does without, which is said of each; frames
+// cross in any case.
+func TestXDPAsked(t *testing.T) {
+	c := carrier{true, false}
+	top, ends := pair(t, lab.Options{}, tc.ModeAuto, c)
+	forXDP(top)
+	for i, e := range ends {
+		e.attachXDP(t)
+		e.keepLease(t, top, c, i+1, lab.UnderlayMTU)
+		if _, err := netlink.GenlFamilyGet("netdev"); err == nil {
+			e.wantXDP(t)
+			continue
+		}
+		lab.Absent(t, "xdp")
+		e.wantXDP(t, lab.Circuit(0), lab.Uplink)
+		for _, why := range e.WithoutXDP() {
+			if !strings.Contains(why.Error(), "from 6.3") {
+				t.Errorf("without XDP because: %v", why)
+			}
+		}
+	}
+	reachable(t, top, "with XDP asked for")
 }
 
 // TestXDPJumbo serves interfaces whose frames may not fit a page: small ones by

@@ -11,8 +11,15 @@ import (
 	"time"
 )
 
+// ProgramsVariable is the environment variable that names a directory where the
+// commands have been built already, for machines without Go.
+const ProgramsVariable = "LONGWIRE_PROGRAMS"
+
 // Build compiles a command of this module into dir and returns its path.
 func Build(dir, pkg string) (string, error) {
+	if built := os.Getenv(ProgramsVariable); built != "" {
+		return filepath.Join(built, filepath.Base(pkg)), nil
+	}
 	path := filepath.Join(dir, filepath.Base(pkg))
 	out, err := exec.Command("go", "build", "-o", path, pkg).CombinedOutput()
 	if err != nil {
@@ -65,7 +72,8 @@ func (a *Agent) Launch() {
 	a.lab.tb.Helper()
 	argv := append(append([]string(nil), a.Wrapper...), a.Binary, "agent", "-c", a.File)
 	a.daemon = a.Start("agent-"+a.Role, argv...)
-	a.lab.Poll(15*time.Second, "agent of "+a.Role, func() error {
+	// The self-test comes first, and takes its time on a virtual machine.
+	a.lab.Poll(time.Minute, "agent of "+a.Role, func() error {
 		_, err := a.Show("pseudowires")
 		return errors.Join(err, a.daemon.Running())
 	})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // netnsDir is where ip(8) keeps the named namespaces.
@@ -40,7 +41,7 @@ func (l *Lab) Namespace(role string) *Namespace {
 	if n.ns, err = netns.GetFromPath(n.Path()); err != nil {
 		l.tb.Fatalf("open namespace %s: %v", n.Name, err)
 	}
-	if n.handle, err = netlink.NewHandleAt(n.ns); err != nil {
+	if n.handle, err = netlink.NewHandleAt(n.ns, unix.NETLINK_ROUTE); err != nil {
 		l.tb.Fatalf("netlink in %s: %v", n.Name, err)
 	}
 	n.Sysctl("net/ipv6/conf/all/accept_dad", "0")

@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"longwire/dataplane"
 )
 
@@ -107,10 +105,10 @@ func TestAdmission(t *testing.T) {
 								verdict = shot
 							}
 						}
-						if diff := cmp.Diff(sent, got.packet); got.verdict != verdict || diff != "" {
+						if diff := diffOf(sent, got.packet); got.verdict != verdict || diff != "" {
 							t.Errorf("verdict %d, want %d (-want +got):\n%s", int32(got.verdict), int32(verdict), diff)
 						}
-						if diff := cmp.Diff(before, dropsBy(t, m)); diff != "" {
+						if diff := diffOf(before, dropsBy(t, m)); diff != "" {
 							t.Errorf("drops (-want +got):\n%s", diff)
 						}
 					})

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 
@@ -130,13 +129,13 @@ func TestAnswer(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/inner-ipv6-%t/%d", f.name, v6, mtu), func(t *testing.T) {
 					withAnswers(t, m, f, mtu, dataplane.Imposition{})
 					largest := mtu - f.overhead()
-					if got := run(t, m.Programs().Encap, customerFrame(t, v6, 14+largest), skb{}); got.verdict != redirect || len(got.packet) != 14+mtu {
+					if got := encap(t, m, customerFrame(t, v6, 14+largest), skb{}); got.verdict != redirect || len(got.packet) != 14+mtu {
 						t.Errorf("%d bytes of IP: verdict %d, %d bytes out", largest, got.verdict, len(got.packet))
 					}
 					nextTick(t, m)
 					inner := customerFrame(t, v6, 14+largest+1)
-					got := run(t, m.Programs().Encap, append([]byte(nil), inner...), skb{Mark: 7})
-					if diff := cmp.Diff(tooBig(t, inner, largest), got.packet); got.verdict != redirect || got.mark != 0 || diff != "" {
+					got := encap(t, m, append([]byte(nil), inner...), skb{Mark: 7})
+					if diff := diffOf(tooBig(t, inner, largest), got.packet); got.verdict != redirect || got.mark != 0 || diff != "" {
 						t.Errorf("verdict %d, mark %d (-want +got):\n%s", got.verdict, got.mark, diff)
 					}
 					n++
@@ -163,7 +162,7 @@ func TestAnswerLeastMTU(t *testing.T) {
 		withAnswers(t, m, f, row.mtu, dataplane.Imposition{})
 		nextTick(t, m)
 		inner := customerFrame(t, row.v6, 1514)
-		got := run(t, m.Programs().Encap, append([]byte(nil), inner...), skb{})
+		got := encap(t, m, append([]byte(nil), inner...), skb{})
 		dropped++
 		if row.want == 0 {
 			if got.verdict != shot {
@@ -172,7 +171,7 @@ func TestAnswerLeastMTU(t *testing.T) {
 			continue
 		}
 		answered++
-		if diff := cmp.Diff(tooBig(t, inner, row.want), got.packet); got.verdict != redirect || diff != "" {
+		if diff := diffOf(tooBig(t, inner, row.want), got.packet); got.verdict != redirect || diff != "" {
 			t.Errorf("%+v: verdict %d (-want +got):\n%s", row, got.verdict, diff)
 		}
 	}
@@ -200,12 +199,12 @@ func TestAnswerTagged(t *testing.T) {
 						want := tagged(tooBig(t, inner, mtu), tags...)
 						nextTick(t, m)
 						got := p.encap(t, m, tagged(inner, tags...))
-						if diff := cmp.Diff(want, got.packet); got.verdict != redirect || diff != "" {
+						if diff := diffOf(want, got.packet); got.verdict != redirect || diff != "" {
 							t.Errorf("on a port: verdict %d (-want +got):\n%s", got.verdict, diff)
 						}
 						nextTick(t, m)
 						got = p.run(t, m.Programs().Segment, tagged(inner, tags...), skb{Mark: circuit})
-						if diff := cmp.Diff(want, got.packet); got.verdict != redirect || got.mark != 0 || diff != "" {
+						if diff := diffOf(want, got.packet); got.verdict != redirect || got.mark != 0 || diff != "" {
 							t.Errorf("behind the helper pair: verdict %d, mark %d (-want +got):\n%s", got.verdict, got.mark, diff)
 						}
 						n += 2
@@ -297,7 +296,7 @@ func TestAnswerOnly(t *testing.T) {
 			t.Run(f.name+"/"+row.name, func(t *testing.T) {
 				nextTick(t, m)
 				inner := row.change(customerFrame(t, row.v6, 1514))
-				got := run(t, m.Programs().Encap, append([]byte(nil), inner...), skb{})
+				got := encap(t, m, append([]byte(nil), inner...), skb{})
 				dropped++
 				if !row.answer {
 					if got.verdict != shot {
@@ -305,7 +304,7 @@ func TestAnswerOnly(t *testing.T) {
 					}
 				} else {
 					answered++
-					if diff := cmp.Diff(tooBig(t, inner, 1500-f.overhead()), got.packet); got.verdict != redirect || diff != "" {
+					if diff := diffOf(tooBig(t, inner, 1500-f.overhead()), got.packet); got.verdict != redirect || diff != "" {
 						t.Errorf("verdict %d (-want +got):\n%s", got.verdict, diff)
 					}
 				}
@@ -329,8 +328,8 @@ func TestAnswerRate(t *testing.T) {
 	for range 100 { // until three frames come in one tick
 		nextTick(t, m)
 		began := clock(t, m)
-		first := run(t, m.Programs().Encap, append([]byte(nil), inner...), skb{})
-		second := run(t, m.Programs().Encap, append([]byte(nil), inner...), skb{})
+		first := encap(t, m, append([]byte(nil), inner...), skb{})
+		second := encap(t, m, append([]byte(nil), inner...), skb{})
 		others := run(t, m.Programs().Segment, append([]byte(nil), inner...), skb{Mark: 4711})
 		dropped += 2
 		sameTick := clock(t, m) == began
@@ -355,7 +354,6 @@ func TestAnswerRate(t *testing.T) {
 // not fragment it either, if that is the policy.
 func TestKeepWhole(t *testing.T) {
 	m := open(t, 64)
-	must(t, m.SetHelpers(toSegment, toResolve))
 	for _, f := range carriers() {
 		for policy, mark := range map[dataplane.TooBig]uint32{
 			dataplane.TooBigFragment: 1, dataplane.TooBigDrop: 1 | 0x800000, dataplane.TooBigAnswer: 1 | 0x800000,
@@ -364,8 +362,8 @@ func TestKeepWhole(t *testing.T) {
 			tx.TooBig = policy
 			must(t, m.PutTransmit(tx))
 			inner := frame(3000, 0x88b5)
-			got := run(t, m.Programs().Encap, append([]byte(nil), inner...), skb{})
-			if diff := cmp.Diff(f.sent(t, dataplane.NextHop{}, inner), got.packet); got.verdict != redirect || got.mark != mark || diff != "" {
+			got := encap(t, m, append([]byte(nil), inner...), skb{})
+			if diff := diffOf(f.sent(t, dataplane.NextHop{}, inner), got.packet); got.verdict != redirect || got.mark != mark || diff != "" {
 				t.Errorf("%s, %v: verdict %d, mark %#x, want %#x (-want +got):\n%s", f.name, policy, got.verdict, got.mark, mark, diff)
 			}
 		}

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/gopacket/gopacket/pcapgo"
 
 	"longwire/dataplane"
@@ -100,11 +99,11 @@ func TestKernelDecap(t *testing.T) {
 			r.Session = kernelSession
 			must(t, m.PutReceive(r))
 			for i, b := range c.packets {
-				inner := b[c.header():]
+				inner := delivered(t, m, b[c.header():])
 				sent := append([]byte(nil), b...)
 				clear(sent[:6]) // the address of the device that a test run pretends
 				got := run(t, m.Programs().Decap, sent, skb{})
-				if diff := cmp.Diff(inner, got.packet); got.verdict != redirect || diff != "" {
+				if diff := diffOf(inner, got.packet); got.verdict != redirect || diff != "" {
 					t.Errorf("packet %d: verdict %d, drops %v (-kernel +ours):\n%s", i, got.verdict, dropsOf(t, m), diff)
 				}
 			}
@@ -134,7 +133,7 @@ func TestKernelEncap(t *testing.T) {
 				if len(b)-14 > 1500 {
 					continue // the kernel's were fragmented
 				}
-				got := run(t, m.Programs().Encap, append([]byte(nil), b[c.header():]...), skb{})
+				got := encap(t, m, append([]byte(nil), b[c.header():]...), skb{})
 				if got.verdict != redirect {
 					t.Fatalf("packet %d: verdict %d, drops %v", i, got.verdict, dropsOf(t, m))
 				}
@@ -142,7 +141,7 @@ func TestKernelEncap(t *testing.T) {
 					t.Errorf("packet %d: wrong header checksum", i)
 				}
 				want := append([]byte(nil), b...)
-				if diff := cmp.Diff(c.free(want), c.free(got.packet)); diff != "" {
+				if diff := diffOf(c.free(want), c.free(got.packet)); diff != "" {
 					t.Errorf("packet %d (-kernel +ours):\n%s", i, diff)
 				}
 			}

@@ -6,7 +6,6 @@ import (
 	"net"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 
@@ -199,14 +198,14 @@ func TestClampSent(t *testing.T) {
 		tx := f.transmit(t)
 		tx.ClampMTU = clampMTU
 		must(t, m.PutTransmit(tx))
-		must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 		for _, row := range clampRows() {
+			must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 			for _, v6 := range []bool{false, true} {
 				for _, name := range []string{"untagged", "802.1Q", "0x9100", "three"} {
 					t.Run(fmt.Sprintf("%s/%s/ipv6-%t/%s", f.name, row.name, v6, name), func(t *testing.T) {
 						got := p.encap(t, m, tagged(row.sent(t, v6), stacks[name]...))
 						want := f.sent(t, nh, tagged(row.clamped(t, v6), stacks[name]...))
-						if diff := cmp.Diff(want, got.packet); got.verdict != redirect || diff != "" {
+						if diff := diffOf(want, got.packet); got.verdict != redirect || diff != "" {
 							t.Errorf("verdict %d (-want +got):\n%s", got.verdict, diff)
 						}
 					})
@@ -230,7 +229,7 @@ func TestClampReceived(t *testing.T) {
 						packet := f.outer(t, nearSession, tagged(row.sent(t, v6), stacks[name]...))
 						got := run(t, m.Programs().Decap, packet, skb{})
 						want := tagged(row.clamped(t, v6), stacks[name]...)
-						if diff := cmp.Diff(want, got.packet); got.verdict != redirect || diff != "" {
+						if diff := diffOf(want, got.packet); got.verdict != redirect || diff != "" {
 							t.Errorf("verdict %d (-want +got):\n%s", got.verdict, diff)
 						}
 					})
@@ -254,8 +253,8 @@ func TestClampRare(t *testing.T) {
 	clamped.options = mss(clampMTU - 40)
 	later := segment{syn: true, options: mss(1460), fragment: 1}
 	for name, row := range map[string][2]segment{"IPv4 options": {moved, clamped}, "later fragment": {later, later}} {
-		got := run(t, m.Programs().Encap, row[0].frame(t), skb{})
-		if diff := cmp.Diff(f.sent(t, nh, row[1].frame(t)), got.packet); got.verdict != redirect || diff != "" {
+		got := encap(t, m, row[0].frame(t), skb{})
+		if diff := diffOf(f.sent(t, nh, row[1].frame(t)), got.packet); got.verdict != redirect || diff != "" {
 			t.Errorf("%s: verdict %d (-want +got):\n%s", name, got.verdict, diff)
 		}
 	}
@@ -273,7 +272,7 @@ func TestClampOff(t *testing.T) {
 		must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 		for _, v6 := range []bool{false, true} {
 			inner := segment{v6: v6, syn: true, options: mss(1460)}.frame(t)
-			if diff := cmp.Diff(f.sent(t, nh, inner), run(t, m.Programs().Encap, inner, skb{}).packet); diff != "" {
+			if diff := diffOf(f.sent(t, nh, inner), encap(t, m, inner, skb{}).packet); diff != "" {
 				t.Errorf("bound %d, IPv6 %t (-want +got):\n%s", mtu, v6, diff)
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"longwire/bpf"
@@ -127,13 +126,13 @@ func TestCombinations(t *testing.T) {
 		inner := tagged(c.frame(), crosses...)
 		got := p.encap(t, m, tagged(c.frame(), c.tags...))
 		port := got.packet[c.l4():min(c.l4()+2, len(got.packet))]
-		if diff := cmp.Diff(c.sent(t, nh, inner, port), got.packet); got.verdict != redirect || diff != "" {
+		if diff := diffOf(c.sent(t, nh, inner, port), got.packet); got.verdict != redirect || diff != "" {
 			rt.Fatalf("%+v: verdict %d (-want +got):\n%s", c, got.verdict, diff)
 		}
 		clear(got.packet[:6]) // the address of the device that a test run pretends
 		back := run(t, m.Programs().Decap, got.packet, skb{})
 		want := tagged(c.frame(), deliver(crosses, c.from)...)
-		if diff := cmp.Diff(want, back.packet); back.verdict != redirect || diff != "" {
+		if diff := diffOf(want, back.packet); back.verdict != redirect || diff != "" {
 			rt.Fatalf("%+v: delivered with verdict %d, drops %v (-want +got):\n%s", c, back.verdict, dropsOf(t, m), diff)
 		}
 	})

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
-	"github.com/google/go-cmp/cmp"
 
 	"longwire/bpf"
 	"longwire/dataplane"
@@ -66,7 +65,7 @@ func TestDelivery(t *testing.T) {
 						inner := tagged(frame(n, 0x88b5), tags...)
 						got := run(t, m.Programs().Decap, f.outer(t, nearSession, inner), skb{})
 						want := tagged(frame(n, 0x88b5), deliver(tags, to)...)
-						if diff := cmp.Diff(want, got.packet); got.verdict != redirect || diff != "" {
+						if diff := diffOf(want, got.packet); got.verdict != redirect || diff != "" {
 							t.Fatalf("frame of %d bytes: verdict %d, drops %v (-want +got):\n%s", n, got.verdict, dropsOf(t, m), diff)
 						}
 						packets++
@@ -98,7 +97,7 @@ func TestDeliveryShort(t *testing.T) {
 							t.Fatalf("verdict %d, %d bytes, drops %v", got.verdict, len(got.packet), dropsOf(t, m))
 						}
 						padding := make([]byte, max(len(got.packet)-len(want), 0))
-						if diff := cmp.Diff(append(want, padding...), got.packet); diff != "" {
+						if diff := diffOf(append(want, padding...), got.packet); diff != "" {
 							t.Errorf("(-want +got):\n%s", diff)
 						}
 					})
@@ -147,7 +146,7 @@ func TestDeliveryOldKernel(t *testing.T) {
 						got := run(t, decap, f.outer(t, nearSession, tagged(frame(n, 0x88b5), tags...)), skb{})
 						want := tagged(frame(n, 0x88b5), deliver(tags, to)...)
 						padding := make([]byte, max(len(got.packet)-len(want), 0))
-						if diff := cmp.Diff(append(want, padding...), got.packet); got.verdict != redirect || diff != "" || len(padding) > 60 {
+						if diff := diffOf(append(want, padding...), got.packet); got.verdict != redirect || diff != "" || len(padding) > 60 {
 							t.Errorf("verdict %d (-want +got):\n%s", got.verdict, diff)
 						}
 						if len(got.packet) < 54 {
@@ -170,7 +169,7 @@ func TestTaggedUnderlay(t *testing.T) {
 		for _, kind := range []uint16{0x8100, 0x88a8, 0x9100} {
 			sent := tagged(f.outer(t, nearSession, frame(100, 0x0800)), tag{kind, 5})
 			got := p.run(t, m.Programs().Decap, sent, skb{})
-			if diff := cmp.Diff(sent, got.packet); got.verdict != pass || diff != "" {
+			if diff := diffOf(sent, got.packet); got.verdict != pass || diff != "" {
 				t.Errorf("%s, tag %#x: verdict %d (-want +got):\n%s", f.name, kind, int32(got.verdict), diff)
 			}
 		}

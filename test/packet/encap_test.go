@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
-	"github.com/google/go-cmp/cmp"
 
 	"longwire/dataplane"
 	"longwire/dataplane/maps"
@@ -29,7 +28,6 @@ func lease(mtu int) dataplane.NextHop {
 func withTransmit(t *testing.T, tx dataplane.Transmit, nh *dataplane.NextHop) *maps.Maps {
 	t.Helper()
 	m := open(t, 64)
-	must(t, m.SetHelpers(toSegment, toResolve))
 	must(t, m.PutTransmit(tx))
 	if nh != nil {
 		must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, *nh))
@@ -52,11 +50,11 @@ func TestEncapFormats(t *testing.T) {
 				frame(15, 0x88b5), frame(42, 0x0806), frame(60, 0x0800), frame(61, 0x86dd), frame(62, 0x8100), frame(63, 0x88a8),
 				frame(512, 0x88cc), frame(526, 0x0800), frame(1023, 0x0800), frame(1514, 0x86dd), frame(1517, 0x0800), frame(3301, 0x0800),
 			} {
-				got := run(t, m.Programs().Encap, append([]byte(nil), inner...), skb{})
+				got := encap(t, m, append([]byte(nil), inner...), skb{})
 				if got.verdict != redirect {
 					t.Fatalf("frame of %d bytes: verdict %d, drops %v", len(inner), got.verdict, dropsOf(t, m))
 				}
-				if diff := cmp.Diff(f.sent(t, nh, inner), got.packet); diff != "" {
+				if diff := diffOf(f.sent(t, nh, inner), got.packet); diff != "" {
 					t.Errorf("frame of %d bytes (-want +got):\n%s", len(inner), diff)
 				}
 				packets++
@@ -99,24 +97,23 @@ func swap(a, b []byte) {
 // the kernel's routing, where it is fragmented.
 func TestEncapTooBig(t *testing.T) {
 	m := open(t, 64)
-	must(t, m.SetHelpers(toSegment, toResolve))
 	for i, f := range formats() {
 		t.Run(f.name, func(t *testing.T) {
 			tx := f.transmit(t)
 			must(t, m.PutTransmit(tx))
 			must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, lease(1500)))
 			largest := 1500 + 14 - f.header()
-			got := run(t, m.Programs().Encap, frame(largest, 0x0800), skb{})
+			got := encap(t, m, frame(largest, 0x0800), skb{})
 			if got.verdict != redirect || len(got.packet) != 1514 {
 				t.Errorf("frame of %d bytes: verdict %d, %d bytes out", largest, got.verdict, len(got.packet))
 			}
-			got = run(t, m.Programs().Encap, frame(largest+1, 0x0800), skb{})
-			if diff := cmp.Diff(f.sent(t, dataplane.NextHop{}, frame(largest+1, 0x0800)), got.packet); got.verdict != redirect || got.mark != 1 || diff != "" {
+			got = encap(t, m, frame(largest+1, 0x0800), skb{})
+			if diff := diffOf(f.sent(t, dataplane.NextHop{}, frame(largest+1, 0x0800)), got.packet); got.verdict != redirect || got.mark != 1 || diff != "" {
 				t.Errorf("frame of %d bytes to be fragmented: verdict %d, mark %d (-want +got):\n%s", largest+1, got.verdict, got.mark, diff)
 			}
 			tx.TooBig = dataplane.TooBigDrop
 			must(t, m.PutTransmit(tx))
-			if got := run(t, m.Programs().Encap, frame(largest+1, 0x0800), skb{}); got.verdict != shot {
+			if got := encap(t, m, frame(largest+1, 0x0800), skb{}); got.verdict != shot {
 				t.Errorf("frame of %d bytes: verdict %d", largest+1, got.verdict)
 			}
 			wantDrops(t, m, map[dataplane.Drop]uint64{dataplane.DropTooBig: uint64(i + 1)})
@@ -136,14 +133,14 @@ func TestEncapWithoutLease(t *testing.T) {
 			want := f.sent(t, dataplane.NextHop{}, inner)
 			check := func(when string) {
 				t.Helper()
-				got := run(t, m.Programs().Encap, append([]byte(nil), inner...), skb{})
-				if diff := cmp.Diff(want, got.packet); got.verdict != redirect || got.mark != 1 || diff != "" {
+				got := encap(t, m, append([]byte(nil), inner...), skb{})
+				if diff := diffOf(want, got.packet); got.verdict != redirect || got.mark != 1 || diff != "" {
 					t.Errorf("%s: verdict %d, mark %d (-want +got):\n%s", when, got.verdict, got.mark, diff)
 				}
 			}
 			check("before any lease")
 			must(t, m.Lease(flow, lease(1500)))
-			got := run(t, m.Programs().Encap, append([]byte(nil), inner...), skb{})
+			got := encap(t, m, append([]byte(nil), inner...), skb{})
 			if bytes.Equal(got.packet, want) || got.mark != 0 {
 				t.Errorf("with a lease: mark %d, MACs %x", got.mark, got.packet[:12])
 			}
@@ -162,7 +159,7 @@ func TestEncapVaryingID(t *testing.T) {
 	m := withTransmit(t, tx, &nh)
 	ids := map[uint16]bool{}
 	for range 64 {
-		got := run(t, m.Programs().Encap, frame(100, 0x0800), skb{})
+		got := encap(t, m, frame(100, 0x0800), skb{})
 		if got.packet[20] != 0 {
 			t.Fatalf("fragment flags %#x, want none", got.packet[20])
 		}
@@ -180,7 +177,7 @@ func TestEncapVaryingID(t *testing.T) {
 // this host's own stack.
 func TestEncapNoSession(t *testing.T) {
 	m := open(t, 64)
-	if got := run(t, m.Programs().Encap, frame(100, 0x0800), skb{}); got.verdict != shot {
+	if got := encap(t, m, frame(100, 0x0800), skb{}); got.verdict != shot {
 		t.Errorf("verdict %d, want %d", got.verdict, shot)
 	}
 	wantDrops(t, m, map[dataplane.Drop]uint64{dataplane.DropNoSession: 1})
@@ -191,8 +188,9 @@ func TestEncapNoHelper(t *testing.T) {
 	for _, f := range carriers() {
 		t.Run(f.name, func(t *testing.T) {
 			m := open(t, 64)
+			must(t, m.SetHelpers(0, 0))
 			must(t, m.PutTransmit(f.transmit(t)))
-			if got := run(t, m.Programs().Encap, frame(100, 0x0800), skb{}); got.verdict != shot {
+			if got := encap(t, m, frame(100, 0x0800), skb{}); got.verdict != shot {
 				t.Errorf("verdict %d, want %d", got.verdict, shot)
 			}
 			wantDrops(t, m, map[dataplane.Drop]uint64{dataplane.DropNoHelper: 1})
@@ -211,7 +209,7 @@ func TestEncapSegment(t *testing.T) {
 			m := withTransmit(t, tx, &nh)
 			inner := frame(1400, 0x0800)
 			got := run(t, m.Programs().Segment, append([]byte(nil), inner...), skb{Mark: 4711})
-			if diff := cmp.Diff(f.sent(t, nh, inner), got.packet); got.verdict != redirect || got.mark != 0 || diff != "" {
+			if diff := diffOf(f.sent(t, nh, inner), got.packet); got.verdict != redirect || got.mark != 0 || diff != "" {
 				t.Errorf("verdict %d, mark %d (-want +got):\n%s", got.verdict, got.mark, diff)
 			}
 		})
@@ -235,13 +233,12 @@ func TestHelperChatter(t *testing.T) {
 func TestReusedNextHop(t *testing.T) {
 	const capacity = 2
 	m := open(t, capacity)
-	must(t, m.SetHelpers(toSegment, toResolve))
 	f := format{name: "ipv4/ip"}
 	for i := range 4 * capacity {
 		tx := f.transmit(t)
 		tx.Remote = netip.AddrFrom4([4]byte{198, 51, 100, byte(i + 1)})
 		must(t, m.PutTransmit(tx))
-		if got := run(t, m.Programs().Encap, frame(100, 0x0800), skb{}); got.mark == 0 {
+		if got := encap(t, m, frame(100, 0x0800), skb{}); got.mark == 0 {
 			t.Fatalf("flow %d is sent to %x without a lease of its own", i, got.packet[:6])
 		}
 		must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, lease(1500)))

@@ -4,7 +4,6 @@ import (
 	"net"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 
@@ -40,7 +39,6 @@ func tcpFrame(t *testing.T, v6 bool, n int) []byte {
 // well; the end-to-end transfers see that path.
 func TestSuperFrames(t *testing.T) {
 	m := open(t, 64)
-	must(t, m.SetHelpers(toSegment, toResolve))
 	for _, f := range carriers() {
 		for _, inner := range []string{"tcp4", "tcp6", "other"} {
 			t.Run(f.name+"/"+inner, func(t *testing.T) {
@@ -52,7 +50,7 @@ func TestSuperFrames(t *testing.T) {
 					sent = tcpFrame(t, inner == "tcp6", 3000)
 				}
 				got := run(t, m.Programs().Encap, append([]byte(nil), sent...), skb{GSOSize: 1000, GSOSegs: 3})
-				if diff := cmp.Diff(sent, got.packet); got.verdict != redirect || got.mark != circuit || diff != "" {
+				if diff := diffOf(sent, got.packet); got.verdict != redirect || got.mark != circuit || diff != "" {
 					t.Errorf("verdict %d, mark %d, drops %v (-want +got):\n%s", got.verdict, got.mark, dropsOf(t, m), diff)
 				}
 				all, err := m.Counters()

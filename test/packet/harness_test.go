@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
-	"github.com/google/go-cmp/cmp"
 
 	"longwire/dataplane"
 	"longwire/dataplane/maps"
@@ -50,6 +49,7 @@ func openAt(t testing.TB, capacity uint32) (m *maps.Maps, dir string) {
 			t.Errorf("close the maps: %v", err)
 		}
 	})
+	must(t, m.SetHelpers(toSegment, toResolve))
 	return m, dir
 }
 
@@ -216,7 +216,7 @@ func forgetAfter(t testing.TB, m *maps.Maps) {
 // wantDrops compares everything that has been counted.
 func wantDrops(t testing.TB, m *maps.Maps, want map[dataplane.Drop]uint64) {
 	t.Helper()
-	if diff := cmp.Diff(want, dropsOf(t, m)); diff != "" {
+	if diff := diffOf(want, dropsOf(t, m)); diff != "" {
 		t.Errorf("drops (-want +got):\n%s", diff)
 	}
 }
@@ -227,7 +227,7 @@ func wantCounters(t testing.TB, m *maps.Maps, want dataplane.Counters) {
 	all, err := m.Counters()
 	must(t, err)
 	want.Drops = map[dataplane.Drop]uint64{}
-	if diff := cmp.Diff(want, all[pseudowire]); diff != "" {
+	if diff := diffOf(want, all[pseudowire]); diff != "" {
 		t.Errorf("counters (-want +got):\n%s", diff)
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"longwire/dataplane"
 )
 
@@ -86,13 +84,13 @@ func TestL2CP(t *testing.T) {
 			for _, row := range l2cpRows {
 				t.Run(fmt.Sprintf("%s/%s/%s", f.name, policy, row.name), func(t *testing.T) {
 					before := dropsOf(t, m)
-					got := run(t, m.Programs().Encap, row.frame(), skb{})
+					got := encap(t, m, row.frame(), skb{})
 					if row.protocol&dropped != 0 {
 						before[dataplane.DropL2CP]++
 						if got.verdict != shot {
 							t.Errorf("verdict %d, want %d", got.verdict, shot)
 						}
-					} else if diff := cmp.Diff(f.sent(t, nh, row.frame()), got.packet); got.verdict != redirect || diff != "" {
+					} else if diff := diffOf(f.sent(t, nh, row.frame()), got.packet); got.verdict != redirect || diff != "" {
 						t.Errorf("verdict %d (-want +got):\n%s", got.verdict, diff)
 					}
 					wantDrops(t, m, before)
@@ -109,7 +107,7 @@ func TestL2CPReceived(t *testing.T) {
 		must(t, m.PutReceive(f.receive(t)))
 		for _, row := range l2cpRows {
 			got := run(t, m.Programs().Decap, f.outer(t, nearSession, row.frame()), skb{})
-			if diff := cmp.Diff(row.frame(), got.packet); got.verdict != redirect || diff != "" {
+			if diff := diffOf(row.frame(), got.packet); got.verdict != redirect || diff != "" {
 				t.Errorf("%s, %s: verdict %d (-want +got):\n%s", f.name, row.name, got.verdict, diff)
 			}
 		}

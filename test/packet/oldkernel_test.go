@@ -3,8 +3,6 @@ package packet
 import (
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"longwire/bpf"
 	"longwire/dataplane"
 )
@@ -14,7 +12,6 @@ import (
 // behind it the packet is the same as elsewhere.
 func TestOldKernelSent(t *testing.T) {
 	m, dir := openAt(t, 64)
-	must(t, m.SetHelpers(toSegment, toResolve))
 	programs, p, nh := loadWith(t, m, dir, bpf.LongwireVarKernelContext), newPort(t), lease(1500)
 	for _, f := range carriers() {
 		for _, row := range []struct {
@@ -38,12 +35,12 @@ func TestOldKernelSent(t *testing.T) {
 					want := f.sent(t, nh, inner)
 					got := p.run(t, programs.Encap, inner, skb{})
 					if row.helped {
-						if diff := cmp.Diff(inner, got.packet); got.verdict != redirect || got.mark != circuit || diff != "" {
+						if diff := diffOf(inner, got.packet); got.verdict != redirect || got.mark != circuit || diff != "" {
 							t.Errorf("to the helper pair: verdict %d, mark %d (-want +got):\n%s", got.verdict, got.mark, diff)
 						}
 						got = p.run(t, programs.Segment, inner, skb{Mark: got.mark})
 					}
-					if diff := cmp.Diff(want, got.packet); got.verdict != redirect || got.mark != 0 || diff != "" {
+					if diff := diffOf(want, got.packet); got.verdict != redirect || got.mark != 0 || diff != "" {
 						t.Errorf("verdict %d, mark %d (-want +got):\n%s", got.verdict, got.mark, diff)
 					}
 				})
@@ -52,7 +49,7 @@ func TestOldKernelSent(t *testing.T) {
 		inner := customerFrame(t, true, 1514)
 		nextTick(t, m)
 		got := p.run(t, programs.Segment, inner, skb{Mark: circuit})
-		if diff := cmp.Diff(tooBig(t, inner, 1500-f.overhead()), got.packet); got.verdict != redirect || diff != "" {
+		if diff := diffOf(tooBig(t, inner, 1500-f.overhead()), got.packet); got.verdict != redirect || diff != "" {
 			t.Errorf("%s: answer with verdict %d (-want +got):\n%s", f.name, got.verdict, diff)
 		}
 	}

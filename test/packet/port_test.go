@@ -105,7 +105,7 @@ func (p *port) run(t testing.TB, prog *ebpf.Program, frame []byte, ctx skb) resu
 // encap runs a frame through the program of attachment circuits.
 func (p *port) encap(t testing.TB, m *maps.Maps, frame []byte) result {
 	t.Helper()
-	return p.run(t, m.Programs().Encap, frame, skb{})
+	return detour(t, m, frame, skb{}, func(prog *ebpf.Program, frame []byte, ctx skb) result { return p.run(t, prog, frame, ctx) })
 }
 
 // TestPort holds the means of these tests to their word: a frame that a program

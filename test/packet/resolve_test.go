@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"longwire/dataplane"
 	"longwire/dataplane/maps"
 	"longwire/test/lab"
@@ -102,7 +100,7 @@ func TestResolve(t *testing.T) {
 				}
 				before := dropsOf(t, r.m)
 				got := r.resolve(t, row.packet, row.mark)
-				if diff := cmp.Diff(row.packet, got.packet); got.verdict != row.verdict || row.verdict == redirect && (diff != "" || got.mark != 0) {
+				if diff := diffOf(row.packet, got.packet); got.verdict != row.verdict || row.verdict == redirect && (diff != "" || got.mark != 0) {
 					t.Errorf("verdict %d, want %d; mark %#x (-want +got):\n%s", int32(got.verdict), row.verdict, got.mark, diff)
 				}
 				if row.drop != "" {
@@ -203,7 +201,7 @@ func TestFragment(t *testing.T) {
 				}
 				for i := range want {
 					got := r.resolve(t, split.packet, routedSlot|markFragment|uint32(i)<<markIndexShift)
-					if diff := cmp.Diff(want[i][12:], got.packet[12:]); got.verdict != redirect || got.mark != 0 || diff != "" {
+					if diff := diffOf(want[i][12:], got.packet[12:]); got.verdict != redirect || got.mark != 0 || diff != "" {
 						t.Errorf("fragment %d of %d: verdict %d, mark %#x (-want +got):\n%s", i, len(want), got.verdict, got.mark, diff)
 					}
 				}

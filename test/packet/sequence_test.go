@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"longwire/bpf"
@@ -59,8 +58,8 @@ func TestSequenceSent(t *testing.T) {
 				for i := range uint32(5) {
 					inner := frame(100+int(i), 0x88b5)
 					want := f.numbered(f.sent(t, nh, inner), 0x40000000|(first+i)&0xffffff)
-					got := run(t, m.Programs().Encap, inner, skb{})
-					if diff := cmp.Diff(want, got.packet); got.verdict != redirect || diff != "" {
+					got := encap(t, m, inner, skb{})
+					if diff := diffOf(want, got.packet); got.verdict != redirect || diff != "" {
 						t.Errorf("frame %d after %d: verdict %d (-want +got):\n%s", i, first, got.verdict, diff)
 					}
 				}
@@ -69,7 +68,7 @@ func TestSequenceSent(t *testing.T) {
 			setSequence(t, dir, bpf.LongwireSequence{Send: 7})
 			inner := tagged(frame(99, 0x0800), tag{0x88a8, 5}, tag{0x8100, 6})
 			want := f.numbered(f.sent(t, nh, inner), 0x40000007)
-			if diff := cmp.Diff(want, p.encap(t, m, inner).packet); diff != "" {
+			if diff := diffOf(want, p.encap(t, m, inner).packet); diff != "" {
 				t.Errorf("with tags (-want +got):\n%s", diff)
 			}
 		})
@@ -88,7 +87,7 @@ func TestSequenceKept(t *testing.T) {
 			must(t, m.PutTransmit(tx))
 			must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 			for _, n := range []int{100, 1600, 1600, 101} {
-				got := run(t, m.Programs().Encap, frame(n, 0x88b5), skb{})
+				got := encap(t, m, frame(n, 0x88b5), skb{})
 				if (got.verdict == redirect) != (n < 1600) {
 					t.Fatalf("frame of %d bytes: verdict %d", n, got.verdict)
 				}
@@ -156,7 +155,7 @@ func TestSequenceReceived(t *testing.T) {
 				for i, a := range arrivals {
 					inner := frame(80+i, 0x88b5)
 					got := run(t, m.Programs().Decap, f.numbered(f.outer(t, nearSession, inner), 0x40000000|a.number), skb{})
-					if diff := cmp.Diff(inner, got.packet); (a.drop == "") != (got.verdict == redirect) || (a.drop == "" && diff != "") {
+					if diff := diffOf(inner, got.packet); (a.drop == "") != (got.verdict == redirect) || (a.drop == "" && diff != "") {
 						t.Errorf("packet %d, number %d: verdict %d, want drop %q (-want +got):\n%s", i, a.number, got.verdict, a.drop, diff)
 					}
 					if a.drop != "" {
@@ -171,7 +170,7 @@ func TestSequenceReceived(t *testing.T) {
 				all, err := m.Counters()
 				must(t, err)
 				want.Drops = drops
-				if diff := cmp.Diff(want, all[pseudowire]); diff != "" {
+				if diff := diffOf(want, all[pseudowire]); diff != "" {
 					t.Fatalf("counters (-want +got):\n%s", diff)
 				}
 			})
@@ -190,7 +189,7 @@ func TestSequenceAbsent(t *testing.T) {
 	for i, word := range []uint32{0, 0x00000007, 0x40000003, 0x00000003, 0x3f000001, 0, 0x40000004, 0x7f000005} {
 		inner := frame(100+i, 0x88b5)
 		got := run(t, m.Programs().Decap, f.numbered(f.outer(t, nearSession, inner), word), skb{})
-		if diff := cmp.Diff(inner, got.packet); got.verdict != redirect || diff != "" {
+		if diff := diffOf(inner, got.packet); got.verdict != redirect || diff != "" {
 			t.Errorf("packet %d, sublayer %#x: verdict %d, drops %v (-want +got):\n%s", i, word, got.verdict, dropsOf(t, m), diff)
 		}
 	}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"longwire/dataplane"
 	"longwire/dataplane/maps"
 )
@@ -37,7 +35,7 @@ func TestStackFormats(t *testing.T) {
 					packet := f.withTOS(f.outer(t, nearSession, tagged(ipFrame(true, ect0, n), tags...)), ce)
 					want := tagged(ipFrame(true, ce, n), deliver(tags, to)...)
 					got := fromStack(t, m, append(packet, 0, 0, 0))
-					if diff := cmp.Diff(want, got.packet); got.verdict != redirect || got.mark != 0 || diff != "" {
+					if diff := diffOf(want, got.packet); got.verdict != redirect || got.mark != 0 || diff != "" {
 						t.Errorf("frame of %d bytes: verdict %d, mark %d, drops %v (-want +got):\n%s", n, got.verdict, got.mark, dropsOf(t, m), diff)
 					}
 					packets++
@@ -183,7 +181,7 @@ func TestLeftToTheStack(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%s", f.name, name), func(t *testing.T) {
 				before := dropsOf(t, m)
 				got := run(t, m.Programs().Decap, append([]byte(nil), row.packet...), skb{})
-				if diff := cmp.Diff(row.packet, got.packet); got.verdict != pass || diff != "" {
+				if diff := diffOf(row.packet, got.packet); got.verdict != pass || diff != "" {
 					t.Errorf("verdict %d (-want +got):\n%s", int32(got.verdict), diff)
 				}
 				drop := row.ip

@@ -6,8 +6,6 @@ import (
 	"maps"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"longwire/dataplane"
 	pinned "longwire/dataplane/maps"
 )
@@ -123,14 +121,14 @@ func TestVLANCircuits(t *testing.T) {
 					case row.want == "closed":
 						wantDropped = "closed"
 					case row.want == "" && name == "host":
-						if diff := cmp.Diff(sent, got.packet); got.verdict != pass || diff != "" {
+						if diff := diffOf(sent, got.packet); got.verdict != pass || diff != "" {
 							t.Errorf("for the host: verdict %d (-want +got):\n%s", int32(got.verdict), diff)
 						}
 						wantDropped = "-"
 					case row.want == "" && name == "nobody":
 					default:
 						want := f.sentTo(t, sessionOf(row.want), nh, sent)
-						if diff := cmp.Diff(want, got.packet); got.verdict != redirect || diff != "" {
+						if diff := diffOf(want, got.packet); got.verdict != redirect || diff != "" {
 							t.Errorf("verdict %d (-want +got):\n%s", got.verdict, diff)
 						}
 						wantDropped = "-"
@@ -141,7 +139,7 @@ func TestVLANCircuits(t *testing.T) {
 						}
 						before[wantDropped+" no_session"]++
 					}
-					if diff := cmp.Diff(before, dropsBy(t, m)); diff != "" {
+					if diff := diffOf(before, dropsBy(t, m)); diff != "" {
 						t.Errorf("drops (-want +got):\n%s", diff)
 					}
 				})
@@ -173,13 +171,13 @@ func TestVLANSuperFrame(t *testing.T) {
 	for _, tags := range [][]tag{{{0x8100, 10}}, {{0x88a8, 200}, {0x8100, 100}}} {
 		sent := tagged(frame(3000, 0x88b5), tags...)
 		got := p.run(t, m.Programs().Encap, sent, skb{GSOSize: 1000, GSOSegs: 3})
-		if diff := cmp.Diff(sent, got.packet); got.verdict != redirect || got.mark < 1<<31 || diff != "" {
+		if diff := diffOf(sent, got.packet); got.verdict != redirect || got.mark < 1<<31 || diff != "" {
 			t.Errorf("super-frame: verdict %d, mark %#x (-want +got):\n%s", got.verdict, got.mark, diff)
 		}
 		piece := tagged(frame(1000, 0x88b5), tags...)
 		got = p.run(t, m.Programs().Segment, piece, skb{Mark: got.mark})
 		session := map[uint16]string{10: "one", 200: "both"}[tags[0].tci]
-		if diff := cmp.Diff(f.sentTo(t, sessionOf(session), nh, piece), got.packet); got.verdict != redirect || diff != "" {
+		if diff := diffOf(f.sentTo(t, sessionOf(session), nh, piece), got.packet); got.verdict != redirect || diff != "" {
 			t.Errorf("piece: verdict %d (-want +got):\n%s", got.verdict, diff)
 		}
 	}
@@ -238,7 +236,7 @@ func TestImposition(t *testing.T) {
 								continue
 							}
 							crosses := tagged(frame(n, 0x88b5), impose(tags, to)...)
-							if diff := cmp.Diff(f.sent(t, nh, crosses), got.packet); got.verdict != redirect || diff != "" {
+							if diff := diffOf(f.sent(t, nh, crosses), got.packet); got.verdict != redirect || diff != "" {
 								t.Errorf("frame of %d bytes: verdict %d, drops %v (-want +got):\n%s", n, got.verdict, dropsOf(t, m), diff)
 							}
 							want.EncapPackets++
@@ -251,7 +249,7 @@ func TestImposition(t *testing.T) {
 		all, err := m.Counters()
 		must(t, err)
 		want.Drops = drops
-		if diff := cmp.Diff(want, all[pseudowire]); diff != "" || !maps.Equal(drops, dropsOf(t, m)) {
+		if diff := diffOf(want, all[pseudowire]); diff != "" || !maps.Equal(drops, dropsOf(t, m)) {
 			t.Errorf("%s: counters (-want +got):\n%s", f.name, diff)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
-	"github.com/google/go-cmp/cmp"
 
 	"longwire/dataplane"
 	"longwire/dataplane/maps"
@@ -89,19 +88,19 @@ func TestXDPEncapFormats(t *testing.T) {
 			} {
 				got := runXDP(t, m.Programs().XdpEncap, slices.Clone(inner))
 				if f.header()+len(inner) < wireMin {
-					if diff := cmp.Diff(inner, got.packet); got.verdict != xdpPass || diff != "" {
+					if diff := diffOf(inner, got.packet); got.verdict != xdpPass || diff != "" {
 						t.Errorf("short frame: verdict %d (-want +got):\n%s", got.verdict, diff)
 					}
 					continue
 				}
-				if diff := cmp.Diff(f.sent(t, nh, inner), got.packet); got.verdict != xdpRedirect || diff != "" {
+				if diff := diffOf(f.sent(t, nh, inner), got.packet); got.verdict != xdpRedirect || diff != "" {
 					t.Errorf("frame of %d bytes: verdict %d (-want +got):\n%s", len(inner), got.verdict, diff)
 				}
 				want.EncapPackets++
 				want.EncapBytes += uint64(len(inner))
 				wantCounters(t, m, want)
-				byTC := run(t, m.Programs().Encap, slices.Clone(inner), skb{})
-				if diff := cmp.Diff(byTC.packet, got.packet); byTC.verdict != redirect || diff != "" {
+				byTC := encap(t, m, slices.Clone(inner), skb{})
+				if diff := diffOf(byTC.packet, got.packet); byTC.verdict != redirect || diff != "" {
 					t.Errorf("frame of %d bytes: (-tc +xdp):\n%s", len(inner), diff)
 				}
 				want.EncapPackets++
@@ -133,7 +132,7 @@ func TestXDPKernelPackets(t *testing.T) {
 				} else {
 					delivered++
 				}
-				if diff := cmp.Diff(want, got.packet); got.verdict != verdict || diff != "" {
+				if diff := diffOf(want, got.packet); got.verdict != verdict || diff != "" {
 					t.Errorf("packet %d: verdict %d (-want +got):\n%s", i, got.verdict, diff)
 				}
 			}
@@ -238,7 +237,7 @@ func TestXDPEncapChoices(t *testing.T) {
 		want := f.sent(t, nh, inner)
 		want[f.l4()+6], want[f.l4()+7] = 0, 0
 		got := runXDP(t, m.Programs().XdpEncap, slices.Clone(inner))
-		if diff := cmp.Diff(want, got.packet); got.verdict != xdpRedirect || diff != "" {
+		if diff := diffOf(want, got.packet); got.verdict != xdpRedirect || diff != "" {
 			t.Errorf("verdict %d (-want +got):\n%s", got.verdict, diff)
 		}
 	})

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"longwire/dataplane"
 	"longwire/dataplane/maps"
 )
@@ -25,14 +23,14 @@ func TestXDPDecapFormats(t *testing.T) {
 			} {
 				sent := append(f.outer(t, nearSession, inner), make([]byte, i%3*7)...)
 				got := runXDP(t, m.Programs().XdpDecap, slices.Clone(sent))
-				if diff := cmp.Diff(inner, got.packet); got.verdict != xdpRedirect || diff != "" {
+				if diff := diffOf(inner, got.packet); got.verdict != xdpRedirect || diff != "" {
 					t.Errorf("frame of %d bytes: verdict %d, drops %v (-sent +delivered):\n%s", len(inner), got.verdict, dropsOf(t, m), diff)
 				}
 				want.DecapPackets++
 				want.DecapBytes += uint64(len(inner))
 				wantCounters(t, m, want)
 				byTC := run(t, m.Programs().Decap, slices.Clone(sent), skb{})
-				if diff := cmp.Diff(byTC.packet, got.packet); byTC.verdict != redirect || diff != "" {
+				if diff := diffOf(byTC.packet, got.packet); byTC.verdict != redirect || diff != "" {
 					t.Errorf("frame of %d bytes: (-tc +xdp):\n%s", len(inner), diff)
 				}
 				want.DecapPackets++
@@ -73,7 +71,7 @@ func TestXDPVerdicts(t *testing.T) {
 				if got.verdict != verdict {
 					t.Errorf("verdict %d, want %d", got.verdict, verdict)
 				}
-				if diff := cmp.Diff(sent, got.packet); verdict == xdpPass && diff != "" {
+				if diff := diffOf(sent, got.packet); verdict == xdpPass && diff != "" {
 					t.Errorf("passed on, but changed:\n%s", diff)
 				}
 				wantDrops(t, m, want)
