@@ -56,7 +56,9 @@ type Safe struct {
 	// them, as on an older kernel: IPv6/UDP frames take the helper pair.
 	NoKernelContext bool
 	// NoDecapFlags shrinks packets without the DECAP_L3 flags of kernel 6.3;
-	// short frames are padded first.
+	// short frames are padded first. Super-frames are cut first as well: without
+	// the flags a frame keeps the protocol of its outer packet, by which the
+	// kernel could not cut it where it is delivered.
 	NoDecapFlags bool
 	// CutFirst sends every super-frame through the helper pair: none is
 	// encapsulated whole.
@@ -193,7 +195,7 @@ func (o Options) programs() (*ebpf.CollectionSpec, error) {
 	for name, v := range map[string]any{
 		bpf.LongwireVarKernelContext:    !o.Safe.NoKernelContext,
 		bpf.LongwireVarDecapFlags:       !o.Safe.NoDecapFlags,
-		bpf.LongwireVarWholeSuperFrames: !o.Safe.CutFirst,
+		bpf.LongwireVarWholeSuperFrames: !o.Safe.CutFirst && !o.Safe.NoDecapFlags,
 		bpf.LongwireVarCopiesMask:       copiesFor(o.Capacity) - 1,
 	} {
 		if err := spec.Variables[name].Set(v); err != nil {

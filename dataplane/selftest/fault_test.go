@@ -255,13 +255,12 @@ func TestFaults(t *testing.T) {
 		mode   Mode   // "" when it fails
 		detail string // part of it
 		rest   Result // of the checks that follow a failed one, "" for any
-		also   string // a check that another mode is found by
 	}{
 		{name: "the verifier refuses a program", check: "programs", detail: "load the programs", rest: Skipped,
 			faults: faults{adjust: replace(bpf.LongwireProgDecap, asm.Mov.Reg(asm.R0, asm.R9), asm.Return())}},
 		{name: "no sight of the skb", check: "kernel_context", mode: ModeNoKernelContext, detail: "6.2",
 			faults: faults{absent: maps.Safe{NoKernelContext: true}}},
-		{name: "no flags", check: "decap_flags", mode: ModeNoDecapFlags, detail: "6.3", also: "super_frames",
+		{name: "no flags", check: "decap_flags", mode: ModeNoDecapFlags, detail: "6.3",
 			faults: faults{absent: maps.Safe{NoDecapFlags: true}}},
 		{name: "a tag is left behind", check: "vlan_tags", detail: "step 3", rest: OK,
 			faults: faults{vlans: withoutSecondPush()}},
@@ -269,7 +268,7 @@ func TestFaults(t *testing.T) {
 			faults: faults{adjust: replace(bpf.LongwireProgSegment, asm.Mov.Imm(asm.R0, tcRedirect), asm.Return())}},
 		{name: "packets are not decapsulated", check: "decapsulation", detail: "verdict 2",
 			faults: faults{adjust: replace(bpf.LongwireProgDecap, asm.Mov.Imm(asm.R0, 2), asm.Return())}},
-		{name: "the flags are known and refused", check: "decapsulation", mode: ModeNoDecapFlags, detail: "verdict 2", also: "super_frames",
+		{name: "the flags are known and refused", check: "decapsulation", mode: ModeNoDecapFlags, detail: "verdict 2",
 			faults: faults{adjust: patch(bpf.LongwireProgDecap, unknownFlags)}},
 		{name: "no TCX", check: "attach", mode: ModeClsact, detail: "6.6", faults: faults{tcx: ebpf.ErrNotSupported}},
 		{name: "no TCX, which is asked for", check: "attach", attach: tc.ModeTCX, detail: "6.6", faults: faults{tcx: ebpf.ErrNotSupported}},
@@ -314,7 +313,7 @@ func TestFaults(t *testing.T) {
 					first = c.Name
 				}
 				switch {
-				case c.Name == tt.check || c.Result == OK || c.Name == tt.also && c.Result == Degraded:
+				case c.Name == tt.check || c.Result == OK:
 				case tt.mode != "", first == tt.check && tt.rest != "" && c.Result != tt.rest:
 					t.Errorf("besides: %+v", c)
 				}

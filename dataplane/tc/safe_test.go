@@ -2,6 +2,7 @@ package tc_test
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -76,6 +77,27 @@ func TestCutFirst(t *testing.T) {
 		wire, err := lab.CheckWire(capture, tunnel)
 		if whole := wire.Largest > lab.UnderlayMTU+14; err != nil || whole == cut {
 			t.Errorf("cut first %v: the longest of %d packets has %d bytes, %v", cut, wire.Packets, wire.Largest, err)
+		}
+	}
+}
+
+// TestSuperFramesWithoutDecapFlags crosses IPv6 in IPv4 to a circuit whose device
+// cuts no super-frames itself. The kernel would have to, by a protocol that is
+// still the outer packet's without the flags.
+func TestSuperFramesWithoutDecapFlags(t *testing.T) {
+	c := carrier{false, true}
+	top := lab.NewTopology(t, lab.Options{})
+	top.PE2.Offloads(lab.Circuit(0), false)
+	for i, pe := range []*lab.PE{top.PE1, top.PE2} {
+		e := &end{pe: pe, dir: top.BPFFS() + "/" + pe.Role}
+		e.reopen(t, tc.Options{Safe: maps.Safe{NoDecapFlags: true}})
+		e.join(t, c, i+1)
+		e.serve(t)
+		e.keepLease(t, top, c, i+1, lab.UnderlayMTU)
+	}
+	for _, to := range []netip.Addr{lab.Host4(2, 0), lab.Host6(2, 0)} {
+		if _, err := top.Transfer(top.CE1, top.CE2, to, 4<<20, 20*time.Second); err != nil {
+			t.Errorf("to %s: %v", to, err)
 		}
 	}
 }
