@@ -57,8 +57,8 @@ func (a *Agent) Neighbors() []api.Neighbor {
 	}
 	for _, n := range r.Neighbors() {
 		neighbors = append(neighbors, api.Neighbor{
-			Address: n.Address.String(), ASN: n.ASN, State: n.State, Since: n.Since, Reason: n.Reason,
-			Received: n.Received, Advertised: n.Advertised, Flaps: n.Flaps,
+			Address: n.Address.String(), ASN: n.ASN, State: n.State, Since: n.Since, Reason: string(n.Reason), Detail: n.Detail,
+			Received: n.Received, Advertised: n.Advertised, Flaps: n.Flaps, Failures: words(n.Failures),
 		})
 	}
 	return neighbors
@@ -84,15 +84,21 @@ func (a *Agent) Counters() ([]api.Counters, error) {
 			Pseudowire: name, EncapPackets: n.EncapPackets, EncapBytes: n.EncapBytes,
 			DecapPackets: n.DecapPackets, DecapBytes: n.DecapBytes, Fragmented: n.Fragmented, Answered: n.Answered,
 			PreviousCookie: n.PreviousCookie, SequenceGaps: n.SequenceGaps, SequenceResets: n.SequenceResets,
-			Drops: map[string]uint64{},
-		}
-		for reason, dropped := range n.Drops {
-			c.Drops[string(reason)] = dropped
+			Drops: words(n.Drops),
 		}
 		counters = append(counters, c)
 	}
 	a.showSlowPath(counters)
 	return counters, nil
+}
+
+// words returns counters by the words of their reasons.
+func words[R ~string](counters map[R]uint64) map[string]uint64 {
+	byWord := make(map[string]uint64, len(counters))
+	for reason, n := range counters {
+		byWord[string(reason)] = n
+	}
+	return byWord
 }
 
 func showStatus(s plan.Status) api.Pseudowire {

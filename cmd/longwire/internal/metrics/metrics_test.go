@@ -44,7 +44,8 @@ func (fakeBackend) Sessions(bool) ([]api.Session, error) { panic("metrics do not
 func (fakeBackend) Neighbors() []api.Neighbor {
 	return []api.Neighbor{
 		{Address: "192.0.2.254", ASN: 65000, State: "established", Received: 3, Advertised: 2, Flaps: 1},
-		{Address: "192.0.2.253", ASN: 65000, State: "active"},
+		{Address: "192.0.2.253", ASN: 65000, State: "active", Reason: "wrong_asn", Failures: map[string]uint64{"wrong_asn": 4, "unreachable": 2}},
+		{Address: "192.0.2.252", ASN: 65000, State: "established", Reason: "no_common_family", Failures: map[string]uint64{"no_common_family": 1}},
 	}
 }
 
