@@ -3,6 +3,7 @@ package agent
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"longwire/cmd/longwire/internal/api"
 	"longwire/cmd/longwire/internal/plan"
@@ -30,12 +31,18 @@ func (a *Agent) publish(routes []evpn.Route, uses map[evpn.Key][]plan.Use, probl
 			SelfTest: a.deps.SelfTest,
 		},
 	}
+	now := time.Now()
+	a.refusals.begin()
 	for _, s := range a.statuses {
 		v.pseudowires = append(v.pseudowires, showStatus(s))
 	}
 	for _, r := range routes {
-		v.routes = append(v.routes, showRoute(r, uses[r.Key]))
+		shown := showRoute(r, uses[r.Key])
+		a.refusals.look(a.deps.Log, r.Key, shown, now)
+		v.routes = append(v.routes, shown)
 	}
+	a.refusals.end(a.deps.Log, now)
+	v.agent.RefusedRoutes = a.refusals.counters()
 	a.view.Store(v)
 }
 

@@ -137,6 +137,9 @@ type Agent struct {
 	Repairs  uint64    `json:"repairs"`            // changes of other programs that were undone
 	Problems []string  `json:"problems,omitempty"` // of no pseudowire in particular
 	SelfTest []Check   `json:"selftest,omitempty"` // of the kernel, when the agent started
+	// RefusedRoutes counts received routes that could not be used, by reason,
+	// since the agent's start.
+	RefusedRoutes map[string]uint64 `json:"refused_routes,omitempty"`
 }
 
 // Check is one check of the self-test.

@@ -47,6 +47,7 @@ var (
 	received       = desc("bgp_neighbor_routes_received", "Routes received from the neighbour.", "neighbor", "asn")
 	advertised     = desc("bgp_neighbor_routes_advertised", "Routes advertised to the neighbour.", "neighbor", "asn")
 	routes         = desc("routes", "Received routes by verdict.", "verdict")
+	refusedRoutes  = desc("routes_refused_total", "Received routes that could not be used.", "reason")
 )
 
 // collector reads a backend at every scrape.
@@ -57,7 +58,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		buildInfo, problems, holding, repairs, selfTest, pseudowireUp, pseudowireInfo, since, underlayMTU, needMTU,
 		packets, bytes, fragmented, answered, previousCookie, gaps, resets, drops,
-		neighborUp, neighborInfo, neighborFails, neighborFlaps, received, advertised, routes, slowReceived, slowDelivered, slowDrops,
+		neighborUp, neighborInfo, neighborFails, neighborFlaps, received, advertised, routes, refusedRoutes, slowReceived, slowDelivered, slowDrops,
 	} {
 		ch <- d
 	}
@@ -74,6 +75,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		if c.Result != "skipped" {
 			gauge(ch, selfTest, truth(c.Result == "degraded"), c.Name)
 		}
+	}
+	for reason, n := range agent.RefusedRoutes {
+		counter(ch, refusedRoutes, n, reason)
 	}
 	for _, p := range c.backend.Pseudowires() {
 		gauge(ch, pseudowireUp, truth(p.State == "up" || p.State == "stale"), p.Name, p.Interface)

@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "rewrite the golden file")
 type fakeBackend struct{ fail error }
 
 func (fakeBackend) Agent() api.Agent {
-	return api.Agent{Version: "v1", Problems: []string{"x", "y"}, SelfTest: []api.Check{
+	return api.Agent{Version: "v1", Problems: []string{"x", "y"}, RefusedRoutes: map[string]uint64{"bad_cookie": 3}, SelfTest: []api.Check{
 		{Name: "frames", Result: "ok"}, {Name: "super_frames", Result: "degraded", Mode: "cut_first"}, {Name: "pins", Result: "skipped"},
 	}}
 }
