@@ -35,6 +35,7 @@ type history struct {
 	failures map[Reason]uint64    // how often
 	told     map[Reason]time.Time // when each was logged, since the session was last up
 	notified *failure             // a NOTIFICATION that has not ended anything yet
+	heard    time.Time            // when notified came
 	closed   int                  // connections that were closed at once, in a row
 	denied   time.Time            // when segments with a wrong TCP-MD5 signature were last seen
 }
@@ -114,7 +115,7 @@ func (s *Speaker) recordUp(m wire.BMPMessage) {
 	s.mu.Lock()
 	h := s.historyOf(m.Peer)
 	h.up, h.since, h.revivals, h.closed = true, time.Now(), 0, 0
-	h.failure, h.notified = failure{}, nil
+	h.failure = failure{}
 	clear(h.told)
 	s.mu.Unlock()
 	if !m.EVPN {
@@ -160,10 +161,11 @@ func (s *Speaker) judge(ctx context.Context, e *engine) error {
 func (s *Speaker) decide(end ending) {
 	s.mu.Lock()
 	h := s.historyOf(end.neighbor)
-	f, notified := end.otherwise, h.notified
-	if h.notified = nil; notified != nil {
-		f = *notified
+	f := end.otherwise
+	if h.notified != nil && h.heard.After(end.due.Add(-2*evidence)) {
+		f = *h.notified
 	}
+	h.notified = nil
 	if f.reason == ReasonClosed {
 		if h.closed++; h.closed <= tolerated {
 			f = failure{}
@@ -221,7 +223,8 @@ func (s *Speaker) hearNotification(neighbor netip.Addr, message string, field fu
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.historyOf(neighbor).notified = &f
+	h := s.historyOf(neighbor)
+	h.notified, h.heard = &f, time.Now()
 	return true
 }
 

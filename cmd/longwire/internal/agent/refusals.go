@@ -13,7 +13,7 @@ import (
 // and so many of them are logged in one window.
 const (
 	refusalWindow = time.Minute
-	refusalLines  = 20
+	refusalLines  = 50
 )
 
 // refusals remembers which routes cannot be used, so that each is counted and

@@ -64,7 +64,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 		t.Errorf("%d lines, counted %v", n, r.counters())
 	}
 	r.pass(log, now.Add(refusalWindow), routes)
-	if !strings.Contains(out.String(), "more routes cannot be used; show routes lists them\" routes=980") {
+	if !strings.Contains(out.String(), "more routes cannot be used; show routes lists them\" routes=950") {
 		t.Errorf("the rest is not said:\n%s", out.String())
 	}
 	if n := strings.Count(out.String(), "\n"); n != refusalLines+1 {
