@@ -43,6 +43,10 @@ type engine struct {
 	refused map[string]bool // advertisements that were logged as unusable
 	changes chan func(*adjIn) []Event
 	idle    chan netip.Addr // neighbours that GoBGP lets rest
+	endings chan ending     // of sessions and attempts
+	// notifications counts those that each neighbour has sent before a session;
+	// it belongs to watch.
+	notifications map[netip.Addr]uint64
 }
 
 // heldPath is a path of ours that GoBGP holds.
@@ -62,21 +66,24 @@ func (s *Speaker) start(ctx context.Context) (*engine, error) {
 		refused: map[string]bool{},
 		changes: make(chan func(*adjIn) []Event),
 		idle:    make(chan netip.Addr, 256),
+		endings: make(chan ending, 256),
+
+		notifications: map[netip.Addr]uint64{},
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if err := e.bringUp(ctx, c, s.log); err != nil {
+	if err := e.bringUp(ctx, c, s); err != nil {
 		e.stop()
 		return nil, err
 	}
 	return e, nil
 }
 
-func (e *engine) bringUp(ctx context.Context, c Config, log *slog.Logger) error {
+func (e *engine) bringUp(ctx context.Context, c Config, s *Speaker) error {
 	target := c.Gobgpd
 	if target == "" {
 		socket := filepath.Join(c.RuntimeDir, "bgp-worker.sock")
-		if err := e.startWorker(ctx, c, socket, log); err != nil {
+		if err := e.startWorker(ctx, c, socket, s); err != nil {
 			return err
 		}
 		target = "unix://" + socket
@@ -98,21 +105,21 @@ func (e *engine) bringUp(ctx context.Context, c Config, log *slog.Logger) error 
 	return nil
 }
 
-func (e *engine) startWorker(ctx context.Context, c Config, socket string, log *slog.Logger) error {
+func (e *engine) startWorker(ctx context.Context, c Config, socket string, s *Speaker) error {
 	if len(socket) > maxSocketPath {
 		return fmt.Errorf("the socket path %s has %d bytes, at most %d are possible", socket, len(socket), maxSocketPath)
 	}
 	_ = os.Remove(socket) // of an earlier worker; else a connection could reach its corpse
 	level := slog.LevelInfo
 	for _, l := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
-		if log.Enabled(ctx, l) {
+		if s.log.Enabled(ctx, l) {
 			level = l
 			break
 		}
 	}
 	argv := append(append([]string{}, c.WorkerCommand...), "-api", socket, "-log", level.String())
 	var err error
-	e.process, err = startProcess(argv, log)
+	e.process, err = startProcess(argv, s.log, s.hear)
 	return err
 }
 

@@ -46,8 +46,12 @@ type NeighborStatus struct {
 	ASN        uint32
 	State      string    // "established", "active", "idle", …; "down" without an engine
 	Since      time.Time // of State; zero when unknown
-	Reason     string    // why the last session ended, or the neighbour cannot be set up; may be ""
+	Reason     Reason    // why there is no session, or it is of no use; none while all is well
+	Detail     string    // of Reason, for people
 	Received   uint64    // routes held from it, of any EVPN type
 	Advertised uint64    // our routes that it was sent
 	Flaps      uint64    // sessions lost since the speaker started
+	// Failures counts sessions and attempts at one that failed, by reason, since
+	// the speaker started.
+	Failures map[Reason]uint64
 }

@@ -107,7 +107,9 @@ func startPE(t *testing.T, n node, c speaker.Config, ads ...evpn.Advertisement) 
 	if c.ASN == 0 {
 		c.ASN = 65000
 	}
-	c.RouterID = n.four
+	if !c.RouterID.IsValid() {
+		c.RouterID = n.four
+	}
 	if c.WorkerCommand == nil && c.Gobgpd == "" {
 		c.WorkerCommand = []string{self(), "bgp-worker"}
 	}

@@ -184,10 +184,13 @@ func (s *Speaker) Neighbors() []NeighborStatus {
 // record of it; s.mu must be held.
 func (s *Speaker) status(n Neighbor, p *api.Peer, up bool) NeighborStatus {
 	h := s.historyOf(n.Address)
-	status := NeighborStatus{Address: n.Address, ASN: n.ASN, State: "down", Since: h.since, Reason: h.reason, Flaps: h.flaps}
+	status := NeighborStatus{
+		Address: n.Address, ASN: n.ASN, State: "down", Since: h.since, Flaps: h.flaps,
+		Reason: h.failure.reason, Detail: h.failure.detail, Failures: h.counters(),
+	}
 	switch {
 	case !up:
-		status.Reason = "the BGP engine is not running"
+		status.Reason, status.Detail = ReasonEngineDown, "the BGP engine is not running"
 		return status
 	case p == nil:
 		return status
@@ -197,8 +200,10 @@ func (s *Speaker) status(n Neighbor, p *api.Peer, up bool) NeighborStatus {
 		status.Received += f.GetState().GetReceived()
 	}
 	if p.GetState().GetSessionState() == api.PeerState_ESTABLISHED {
-		status.Reason = ""
-		status.Advertised = uint64(len(s.ads))
+		if status.Reason != ReasonNoCommonFamily {
+			status.Reason, status.Detail = ReasonNone, ""
+			status.Advertised = uint64(len(s.ads))
+		}
 	}
 	return status
 }

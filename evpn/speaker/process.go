@@ -33,7 +33,7 @@ type process struct {
 // startProcess starts a worker. The caller's operating system thread must live
 // as long as the worker shall, because the kernel kills the worker when that
 // thread ends (PR_SET_PDEATHSIG in prctl(2)).
-func startProcess(argv []string, log *slog.Logger) (*process, error) {
+func startProcess(argv []string, log *slog.Logger, hear listener) (*process, error) {
 	command := exec.Command(argv[0], argv[1:]...)
 	command.SysProcAttr = &syscall.SysProcAttr{
 		Pdeathsig: syscall.SIGKILL,
@@ -54,7 +54,7 @@ func startProcess(argv []string, log *slog.Logger) (*process, error) {
 	log = log.With("worker", command.Process.Pid)
 	go func() {
 		defer close(p.done)
-		relayLog(stderr, log)
+		relayLog(stderr, log, hear)
 		if p.err = command.Wait(); p.err == nil {
 			p.err = errors.New("exit status 0")
 		}
@@ -73,14 +73,18 @@ func (p *process) stop() {
 	}
 }
 
+// listener is shown the lines of the worker's log, and reports whether it has
+// taken one: it is then not logged.
+type listener func(message string, fields map[string]any) bool
+
 // relayLog logs the worker's lines as our own until the worker ends. What is no
 // log line is the trace of a crash and logged in one piece.
-func relayLog(r io.Reader, log *slog.Logger) {
+func relayLog(r io.Reader, log *slog.Logger, hear listener) {
 	var crash []string
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLogLine)
 	for lines.Scan() {
-		if !relayLine(lines.Bytes(), log) && len(crash) < maxCrashLines {
+		if !relayLine(lines.Bytes(), log, hear) && len(crash) < maxCrashLines {
 			crash = append(crash, lines.Text())
 		}
 	}
@@ -90,8 +94,9 @@ func relayLog(r io.Reader, log *slog.Logger) {
 	}
 }
 
-// relayLine logs one JSON line of the worker and reports whether it was one.
-func relayLine(line []byte, log *slog.Logger) bool {
+// relayLine logs one JSON line of the worker, unless hear takes it, and reports
+// whether it was one.
+func relayLine(line []byte, log *slog.Logger, hear listener) bool {
 	var fields map[string]any
 	var level slog.Level
 	if json.Unmarshal(line, &fields) != nil {
@@ -104,6 +109,9 @@ func relayLine(line []byte, log *slog.Logger) bool {
 	}
 	for _, key := range []string{slog.TimeKey, slog.LevelKey, slog.MessageKey} {
 		delete(fields, key)
+	}
+	if hear(message, fields) {
+		return true
 	}
 	var attrs []slog.Attr
 	for _, key := range slices.Sorted(maps.Keys(fields)) {

@@ -2,6 +2,7 @@ package speaker
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	api "github.com/osrg/gobgp/v3/api"
+	"google.golang.org/grpc"
 
 	"longwire/evpn/wire"
 )
@@ -42,6 +44,10 @@ func TestDamper(t *testing.T) {
 	}
 }
 
+// deaf takes no line of a worker.
+func deaf(string, map[string]any) bool { return false }
+
+// The worker's lines are logged as ours, but for those that somebody takes.
 func TestRelayLog(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{
@@ -59,8 +65,11 @@ panic: runtime error
 {"level":"NONSENSE","msg":"no level"}
 {"msg":"no level either"}
 goroutine 1 [running]:
+{"level":"INFO","msg":"for us","neighbor":"192.0.2.9"}
 {"level":"ERROR","msg":"after the trace"}
-`), log)
+`), log, func(message string, fields map[string]any) bool {
+		return message == "for us" && fields["neighbor"] == "192.0.2.9"
+	})
 	want := `level=WARN msg="hold timer expired" n=3 neighbor=192.0.2.1
 level=ERROR msg="after the trace"
 level=ERROR msg="the BGP worker crashed" trace="panic: runtime error\n{\"level\":\"NONSENSE\",\"msg\":\"no level\"}\n{\"msg\":\"no level either\"}\ngoroutine 1 [running]:"
@@ -75,12 +84,12 @@ level=ERROR msg="the BGP worker crashed" trace="panic: runtime error\n{\"level\"
 func TestRelayLogIsBounded(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, nil))
-	relayLog(strings.NewReader(strings.Repeat("trace\n", 10000)), log)
+	relayLog(strings.NewReader(strings.Repeat("trace\n", 10000)), log, deaf)
 	if n := strings.Count(out.String(), "trace"); n > maxCrashLines+1 {
 		t.Errorf("%d lines", n)
 	}
 	endless := strings.NewReader("short\n" + strings.Repeat("x", 10*maxLogLine))
-	relayLog(endless, log)
+	relayLog(endless, log, deaf)
 	if endless.Len() != 0 {
 		t.Errorf("%d bytes were not read", endless.Len())
 	}
@@ -88,7 +97,7 @@ func TestRelayLogIsBounded(t *testing.T) {
 
 // A worker that does not end when it is asked to is killed.
 func TestStopKills(t *testing.T) {
-	p, err := startProcess([]string{"/bin/sh", "-c", "echo ready >&2; exec sleep 60"}, slog.New(slog.DiscardHandler))
+	p, err := startProcess([]string{"/bin/sh", "-c", "echo ready >&2; exec sleep 60"}, slog.New(slog.DiscardHandler), deaf)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +113,7 @@ func TestStopKills(t *testing.T) {
 
 func TestWorkerEnds(t *testing.T) {
 	for argument, want := range map[string]string{"exit 0": "exit status 0", "exit 3": "exit status 3", "kill -9 $$": "signal: killed"} {
-		p, err := startProcess([]string{"/bin/sh", "-c", argument}, slog.New(slog.DiscardHandler))
+		p, err := startProcess([]string{"/bin/sh", "-c", argument}, slog.New(slog.DiscardHandler), deaf)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,6 +129,13 @@ func TestWorkerEnds(t *testing.T) {
 	}
 }
 
+// mute is a GoBGP that answers no question.
+type mute struct{ api.GobgpApiClient }
+
+func (mute) ListPeer(context.Context, *api.ListPeerRequest, ...grpc.CallOption) (api.GobgpApi_ListPeerClient, error) {
+	return nil, errors.New("mute")
+}
+
 // Only a neighbour that falls back from an attempt is revived.
 func TestFollowAttempt(t *testing.T) {
 	const (
@@ -132,20 +148,24 @@ func TestFollowAttempt(t *testing.T) {
 		name   string
 		states []api.PeerState_SessionState
 		want   int
+		ends   int // connections that were closed
 	}{
-		{"a new neighbour", []api.PeerState_SessionState{idle, active}, 0},
-		{"an attempt that fails", []api.PeerState_SessionState{idle, active, openSent, idle}, 1},
-		{"two", []api.PeerState_SessionState{idle, active, openSent, idle, active, idle}, 2},
-		{"a session that ends", []api.PeerState_SessionState{idle, active, openSent, established, idle}, 0},
-		{"idle again", []api.PeerState_SessionState{active, idle, idle}, 1},
+		{"a new neighbour", []api.PeerState_SessionState{idle, active}, 0, 0},
+		{"an attempt that fails", []api.PeerState_SessionState{idle, active, openSent, idle}, 1, 1},
+		{"two", []api.PeerState_SessionState{idle, active, openSent, idle, active, idle}, 2, 1},
+		{"a session that ends", []api.PeerState_SessionState{idle, active, openSent, established, idle}, 0, 0},
+		{"idle again", []api.PeerState_SessionState{active, idle, idle}, 1, 0},
 	} {
-		e := &engine{idle: make(chan netip.Addr, 8)}
-		attempts := map[string]bool{}
+		e := &engine{api: mute{}, idle: make(chan netip.Addr, 8), endings: make(chan ending, 8)}
+		seen := attempts{}
 		for _, s := range test.states {
-			e.followAttempt(attempts, &api.PeerState{NeighborAddress: "192.0.2.1", SessionState: s})
+			e.followAttempt(t.Context(), seen, &api.PeerState{NeighborAddress: "192.0.2.1", SessionState: s})
 		}
 		if got := len(e.idle); got != test.want {
 			t.Errorf("%s: %d revivals, want %d", test.name, got, test.want)
+		}
+		if got := len(e.endings); got != test.ends {
+			t.Errorf("%s: %d ends, want %d", test.name, got, test.ends)
 		}
 	}
 }
@@ -170,7 +190,7 @@ func TestRevivalsAreBounded(t *testing.T) {
 	if s.mayRevive(neighbor) {
 		t.Error("not bounded")
 	}
-	s.record(wire.BMPMessage{Kind: wire.BMPPeerUp, Peer: neighbor})
+	s.record(&engine{}, wire.BMPMessage{Kind: wire.BMPPeerUp, Peer: neighbor})
 	if !s.mayRevive(neighbor) {
 		t.Error("a session does not reset the count")
 	}

@@ -29,6 +29,7 @@ func (s *Speaker) serve(parent context.Context, e *engine) error {
 	group.Go(func() error { return s.watch(ctx, e, ends) })
 	group.Go(func() error { return s.route(ctx, e, messages, ends) })
 	group.Go(func() error { return s.reconcile(ctx, e) })
+	group.Go(func() error { return s.judge(ctx, e) })
 	group.Go(func() error {
 		<-ctx.Done()
 		return e.bmp.Close() // ends readBMP
@@ -92,7 +93,7 @@ func (s *Speaker) route(ctx context.Context, e *engine, messages <-chan wire.BMP
 		var events []Event
 		select {
 		case m := <-messages:
-			s.record(m)
+			s.record(e, m)
 			events = in.message(m, time.Now())
 			if m.Kind == wire.BMPPeerDown {
 				e.reportIdle(m.Peer)
@@ -112,23 +113,6 @@ func (s *Speaker) route(ctx context.Context, e *engine, messages <-chan wire.BMP
 	}
 }
 
-// record keeps what `show neighbors` says of a session.
-func (s *Speaker) record(m wire.BMPMessage) {
-	if m.Kind != wire.BMPPeerUp && m.Kind != wire.BMPPeerDown {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	h := s.historyOf(m.Peer)
-	h.since = time.Now()
-	if m.Kind == wire.BMPPeerDown {
-		h.flaps++
-		h.reason = m.Reason
-	} else {
-		h.revivals = 0
-	}
-}
-
 // watch follows what BMP does not show: End-of-RIB markers, each of which goes on
 // with what GoBGP then holds of that peer, and attempts at a session that fail.
 func (s *Speaker) watch(ctx context.Context, e *engine, ends chan<- ribEnd) error {
@@ -141,14 +125,14 @@ func (s *Speaker) watch(ctx context.Context, e *engine, ends chan<- ribEnd) erro
 	if err != nil {
 		return fmt.Errorf("watch GoBGP's events: %w", err)
 	}
-	attempts := map[string]bool{} // neighbours that try to establish a session
+	attempts := attempts{}
 	for {
 		response, err := stream.Recv()
 		if err != nil {
 			return fmt.Errorf("watch GoBGP's events: %w", err)
 		}
 		if state := response.GetPeer().GetPeer().GetState(); state != nil {
-			e.followAttempt(attempts, state)
+			e.followAttempt(ctx, attempts, state)
 		}
 		for _, p := range response.GetTable().GetPaths() {
 			peer, err := netip.ParseAddr(p.GetNeighborIp())
@@ -159,24 +143,6 @@ func (s *Speaker) watch(ctx context.Context, e *engine, ends chan<- ribEnd) erro
 				return err
 			}
 		}
-	}
-}
-
-// followAttempt reports a neighbour that falls back to idle from an attempt. The
-// idle state of a new neighbour is none, and the end of an established session
-// is reported by BMP, behind the routes of that session.
-func (e *engine) followAttempt(attempts map[string]bool, state *api.PeerState) {
-	name := state.GetNeighborAddress()
-	switch state.GetSessionState() {
-	case api.PeerState_CONNECT, api.PeerState_ACTIVE, api.PeerState_OPENSENT, api.PeerState_OPENCONFIRM:
-		attempts[name] = true
-	case api.PeerState_IDLE:
-		if address, err := netip.ParseAddr(name); err == nil && attempts[name] {
-			e.reportIdle(address)
-		}
-		delete(attempts, name)
-	case api.PeerState_ESTABLISHED, api.PeerState_UNKNOWN:
-		delete(attempts, name)
 	}
 }
 

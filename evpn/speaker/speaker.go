@@ -10,7 +10,6 @@ package speaker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"runtime"
@@ -40,14 +39,6 @@ type Speaker struct {
 	ads     []evpn.Advertisement
 	engine  *engine // the live one, or nil
 	history map[netip.Addr]*history
-}
-
-// history is what outlives the engine about one neighbour.
-type history struct {
-	flaps    uint64
-	reason   string
-	since    time.Time
-	revivals int // since the session was last up
 }
 
 // New returns a speaker that Run brings to life. The configuration is checked
@@ -170,7 +161,7 @@ func (s *Speaker) setEngine(e *engine) {
 	defer s.mu.Unlock()
 	s.engine = e
 	for _, h := range s.history {
-		h.since = time.Now()
+		h.since, h.up = time.Now(), false
 	}
 }
 
@@ -198,26 +189,4 @@ func (s *Speaker) desired() ([]evpn.Advertisement, Config) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ads, s.config
-}
-
-// note records why a neighbour is not as it should be, unless that is because
-// the engine has ended.
-func (s *Speaker) note(ctx context.Context, neighbor netip.Addr, err error) {
-	if ctx.Err() != nil {
-		return
-	}
-	s.log.Warn("BGP neighbor", "neighbor", neighbor, "error", err)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.historyOf(neighbor).reason = fmt.Sprint(err)
-}
-
-// historyOf returns the record of a neighbour; s.mu must be held.
-func (s *Speaker) historyOf(neighbor netip.Addr) *history {
-	h, ok := s.history[neighbor]
-	if !ok {
-		h = &history{}
-		s.history[neighbor] = h
-	}
-	return h
 }

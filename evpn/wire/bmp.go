@@ -44,8 +44,18 @@ type BMPMessage struct {
 	Time       time.Time
 	PostPolicy bool
 	Update     Update // of a route monitoring message
-	Reason     string // of a peer down message
+	Down       Down   // of a peer down message
+	EVPN       bool   // of a peer up message: the peer's OPEN offers EVPN
 	SysName    string // of an initiation message
+}
+
+// Down is why a session ended (RFC 7854 section 4.9).
+type Down struct {
+	Cause uint8  // the reason code of the message
+	Text  string // in words, for people
+	// Code and Subcode are of the NOTIFICATION that ended it
+	// (RFC 4271 section 4.5); 0 without one.
+	Code, Subcode uint8
 }
 
 // ReadBMP reads the bytes of one BMP message. It returns io.EOF at the end of
@@ -97,8 +107,11 @@ func decodeBMP(b []byte) (m BMPMessage, err error) {
 		}
 	case BMPPeerDown:
 		readPeerHeader(&m, &c)
-		m.Reason = readPeerDown(c.rest)
-	case BMPPeerUp, BMPStatistics, BMPRouteMirroring:
+		m.Down = readPeerDown(c.rest)
+	case BMPPeerUp:
+		readPeerHeader(&m, &c)
+		m.EVPN = readPeerUp(c.rest)
+	case BMPStatistics, BMPRouteMirroring:
 		readPeerHeader(&m, &c)
 	case BMPTermination:
 	default: // of a later BMP; passed on as it is
@@ -142,37 +155,41 @@ func readInformation(b []byte, kind int) string {
 	return ""
 }
 
-// readPeerDown words the reason of a peer down message (RFC 7854 section 4.9).
-func readPeerDown(b []byte) string {
+// readPeerDown reads the body of a peer down message (RFC 7854 section 4.9).
+func readPeerDown(b []byte) Down {
 	if len(b) == 0 {
-		return "unknown reason"
+		return Down{Text: "unknown reason"}
 	}
-	notification := readNotification(b[1:])
-	switch b[0] {
+	d := Down{Cause: b[0]}
+	notification := ""
+	if b = b[1:]; len(b) >= headerLength+2 {
+		d.Code, d.Subcode = b[headerLength], b[headerLength+1]
+		notification = ": " + Notification(d.Code, d.Subcode)
+	}
+	switch d.Cause {
 	case 1:
-		return "we closed the session" + notification
+		d.Text = "we closed the session" + notification
 	case 2:
-		return "we closed the session without a notification"
+		d.Text = "we closed the session without a notification"
 	case 3:
+		d.Text = "the peer closed the session" + notification
 		if notification == "" {
-			return "the session was lost, graceful restart runs"
+			d.Text = "the session was lost, graceful restart runs"
 		}
-		return "the peer closed the session" + notification
 	case 4:
-		return "the session was lost"
+		d.Text = "the session was lost"
 	case 5:
-		return "the peer was removed from the configuration"
+		d.Text = "the peer was removed from the configuration"
+	default:
+		d.Text = fmt.Sprintf("unknown reason %d", d.Cause)
 	}
-	return fmt.Sprintf("unknown reason %d", b[0])
+	return d
 }
 
-// readNotification words a NOTIFICATION message (RFC 4271 section 4.5).
-func readNotification(b []byte) string {
-	if len(b) < headerLength+2 {
-		return ""
-	}
-	code, subcode := b[headerLength], b[headerLength+1]
-	names := map[byte]string{
+// Notification words the code and subcode of a NOTIFICATION
+// (RFC 4271 section 4.5): "cease (6/2)".
+func Notification(code, subcode uint8) string {
+	names := map[uint8]string{
 		1: "message header error", 2: "OPEN error", 3: "UPDATE error",
 		4: "hold timer expired", 5: "state machine error", 6: "cease",
 	}
@@ -180,5 +197,5 @@ func readNotification(b []byte) string {
 	if !ok {
 		name = "error"
 	}
-	return fmt.Sprintf(": %s (%d/%d)", name, code, subcode)
+	return fmt.Sprintf("%s (%d/%d)", name, code, subcode)
 }

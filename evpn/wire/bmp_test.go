@@ -38,9 +38,19 @@ func routeMonitoring(t testing.TB, address string, message []byte) []byte {
 	return serialize(t, m)
 }
 
-func open() *bgp.BGPMessage {
-	return bgp.NewBGPOpenMessage(65000, 90, "192.0.2.254", nil)
+// open is an OPEN that offers families, each in an optional parameter of its own.
+func open(families ...bgp.RouteFamily) *bgp.BGPMessage {
+	var parameters []bgp.OptionParameterInterface
+	for _, f := range families {
+		parameters = append(parameters, bgp.NewOptionParameterCapability([]bgp.ParameterCapabilityInterface{
+			bgp.NewCapRouteRefresh(), bgp.NewCapMultiProtocol(f),
+		}))
+	}
+	return bgp.NewBGPOpenMessage(65000, 90, "192.0.2.254", parameters)
 }
+
+// cut takes n bytes off the end.
+func cut(b []byte, n int) []byte { return b[:len(b)-n] }
 
 func TestDecodeBMP(t *testing.T) {
 	received := time.Unix(1700000000, 0)
@@ -52,10 +62,15 @@ func TestDecodeBMP(t *testing.T) {
 	ofPeer := func(kind wire.BMPKind) wire.BMPMessage {
 		return wire.BMPMessage{Kind: kind, Peer: peer, Time: received, PostPolicy: true}
 	}
-	downWith := func(reason string) wire.BMPMessage {
+	downWith := func(cause uint8, text string, code, subcode uint8) wire.BMPMessage {
 		m := ofPeer(wire.BMPPeerDown)
-		m.Reason = reason
+		m.Down = wire.Down{Cause: cause, Text: text, Code: code, Subcode: subcode}
 		return m
+	}
+	withEVPN := ofPeer(wire.BMPPeerUp)
+	withEVPN.EVPN = true
+	up := func(theirs *bgp.BGPMessage) []byte {
+		return serialize(t, bmp.NewBMPPeerUpNotification(peerHeader("192.0.2.254"), "192.0.2.1", 179, 40000, open(bgp.RF_EVPN), theirs))
 	}
 	route := ofPeer(wire.BMPRouteMonitoring)
 	route.Update.Reach = []evpn.Endpoint{route101()}
@@ -76,14 +91,17 @@ func TestDecodeBMP(t *testing.T) {
 		{"initiation without a name", serialize(t, bmp.NewBMPInitiation(nil)), wire.BMPMessage{Kind: wire.BMPInitiation}},
 		{"route of an IPv4 peer", routeMonitoring(t, "192.0.2.254", good), route},
 		{"route of an IPv6 peer", routeMonitoring(t, "2001:db8::fe", good), route6},
-		{"peer up", serialize(t, bmp.NewBMPPeerUpNotification(peerHeader("192.0.2.254"), "192.0.2.1", 179, 40000, open(), open())), ofPeer(wire.BMPPeerUp)},
-		{"peer down, we notified", down(1, notification), downWith("we closed the session: cease (6/2)")},
-		{"peer down by an event of ours", down(2, nil), downWith("we closed the session without a notification")},
-		{"peer down, notified", down(3, notification), downWith("the peer closed the session: cease (6/2)")},
-		{"peer down into graceful restart", down(3, nil), downWith("the session was lost, graceful restart runs")},
-		{"peer down, lost", down(4, nil), downWith("the session was lost")},
-		{"peer down, removed", down(5, nil), downWith("the peer was removed from the configuration")},
-		{"peer down for a reason of the future", down(99, nil), downWith("unknown reason 99")},
+		{"peer up", up(open(bgp.RF_IPv4_UC, bgp.RF_EVPN)), withEVPN},
+		{"peer up without capabilities", up(open()), ofPeer(wire.BMPPeerUp)},
+		{"peer up of other families", up(open(bgp.RF_IPv4_UC, bgp.RF_VPLS)), ofPeer(wire.BMPPeerUp)},
+		{"peer up, cut", cut(up(open(bgp.RF_EVPN)), 4), ofPeer(wire.BMPPeerUp)},
+		{"peer down, we notified", down(1, notification), downWith(1, "we closed the session: cease (6/2)", 6, 2)},
+		{"peer down by an event of ours", down(2, nil), downWith(2, "we closed the session without a notification", 0, 0)},
+		{"peer down, notified", down(3, notification), downWith(3, "the peer closed the session: cease (6/2)", 6, 2)},
+		{"peer down into graceful restart", down(3, nil), downWith(3, "the session was lost, graceful restart runs", 0, 0)},
+		{"peer down, lost", down(4, nil), downWith(4, "the session was lost", 0, 0)},
+		{"peer down, removed", down(5, nil), downWith(5, "the peer was removed from the configuration", 0, 0)},
+		{"peer down for a reason of the future", down(99, nil), downWith(99, "unknown reason 99", 0, 0)},
 		{"statistics", serialize(t, bmp.NewBMPStatisticsReport(peerHeader("192.0.2.254"), nil)), ofPeer(wire.BMPStatistics)},
 		{"termination", serialize(t, bmp.NewBMPTermination(nil)), wire.BMPMessage{Kind: wire.BMPTermination}},
 	} {

@@ -7,9 +7,11 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/osrg/gobgp/v3/pkg/log"
+	"github.com/osrg/gobgp/v3/pkg/packet/bgp"
 )
 
 // maxFieldLength bounds one logged value in bytes: GoBGP logs whole paths, and
@@ -42,19 +44,21 @@ func (l logger) Warn(message string, fields log.Fields) { l.write(slog.LevelWarn
 // Info logs an event.
 func (l logger) Info(message string, fields log.Fields) { l.write(slog.LevelInfo, message, fields) }
 
-// Debug logs a detail.
-func (l logger) Debug(message string, fields log.Fields) { l.write(slog.LevelDebug, message, fields) }
+// Debug logs a detail. Why a connection cannot be made is more than a detail to
+// the parent, which asks for it nowhere else.
+func (l logger) Debug(message string, fields log.Fields) {
+	level := slog.LevelDebug
+	if message == "failed to connect" {
+		level = slog.LevelInfo
+	}
+	l.write(level, message, fields)
+}
 
 // SetLevel does nothing: the level is the parent's choice.
 func (l logger) SetLevel(log.LogLevel) {}
 
-// GetLevel lets GoBGP skip the formatting of details that nobody reads.
-func (l logger) GetLevel() log.LogLevel {
-	if l.out.Enabled(context.Background(), slog.LevelDebug) {
-		return log.DebugLevel
-	}
-	return log.InfoLevel
-}
+// GetLevel makes GoBGP call Debug, which knows what is wanted.
+func (l logger) GetLevel() log.LogLevel { return log.DebugLevel }
 
 func (l logger) write(level slog.Level, message string, fields log.Fields) {
 	ctx := context.Background()
@@ -63,9 +67,22 @@ func (l logger) write(level slog.Level, message string, fields log.Fields) {
 	}
 	var attrs []slog.Attr
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		if e, ok := fields[key].(*bgp.MessageError); ok && e != nil {
+			attrs = append(attrs, notification(e)...)
+			continue
+		}
 		attrs = append(attrs, slog.String(fieldName(key), fieldValue(fields[key])))
 	}
 	l.out.LogAttrs(ctx, level, message, attrs...)
+}
+
+// notification is what a NOTIFICATION says that GoBGP sends for an error: its
+// codes as GoBGP logs those of others, and the cause.
+func notification(e *bgp.MessageError) []slog.Attr {
+	return []slog.Attr{
+		slog.String("code", strconv.Itoa(int(e.TypeCode))), slog.String("subcode", strconv.Itoa(int(e.SubTypeCode))),
+		slog.String("message", fieldValue(e.Message)),
+	}
 }
 
 // fieldName makes "Remote Addr" and "PeerAS" keys of our own style; "Key" is the

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	api "github.com/osrg/gobgp/v3/api"
 	"github.com/osrg/gobgp/v3/pkg/log"
+	"github.com/osrg/gobgp/v3/pkg/packet/bgp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
@@ -229,13 +231,34 @@ func TestLogger(t *testing.T) {
 	}
 }
 
-func TestLoggerLevel(t *testing.T) {
-	for level, want := range map[slog.Level]log.LogLevel{slog.LevelDebug: log.DebugLevel, slog.LevelInfo: log.InfoLevel, slog.LevelError: log.InfoLevel} {
-		l := newLogger(slog.New(slog.NewJSONHandler(io.Discard, &slog.HandlerOptions{Level: level})))
-		l.SetLevel(log.TraceLevel) // is not heeded
-		if got := l.GetLevel(); got != want {
-			t.Errorf("%v: %v, want %v", level, got, want)
+// What the parent wants to know of connections and notifications reaches it at
+// every level that it logs.
+func TestLoggerTellsTheParent(t *testing.T) {
+	var out bytes.Buffer
+	l := newLogger(slog.New(slog.NewJSONHandler(&out, nil)))
+	l.SetLevel(log.InfoLevel) // is not heeded
+	if got := l.GetLevel(); got != log.DebugLevel {
+		t.Errorf("level %v: GoBGP would not say why it cannot connect", got)
+	}
+	l.Debug("failed to connect", log.Fields{"Topic": "Peer", "Key": "192.0.2.1", "Error": errors.New("connection refused")})
+	l.Warn("sent notification", log.Fields{"Key": "192.0.2.1", "Data": bgp.NewMessageError(2, 2, nil, "as number mismatch")})
+	l.Warn("sent notification", log.Fields{"Key": "192.0.2.1", "Data": (*bgp.MessageError)(nil)})
+	var got []map[string]any
+	for decoder := json.NewDecoder(&out); decoder.More(); {
+		line := map[string]any{}
+		if err := decoder.Decode(&line); err != nil {
+			t.Fatal(err)
 		}
+		delete(line, "time")
+		got = append(got, line)
+	}
+	want := []map[string]any{
+		{"level": "INFO", "msg": "failed to connect", "topic": "Peer", "neighbor": "192.0.2.1", "error": "connection refused"},
+		{"level": "WARN", "msg": "sent notification", "neighbor": "192.0.2.1", "code": "2", "subcode": "2", "message": "as number mismatch"},
+		{"level": "WARN", "msg": "sent notification", "neighbor": "192.0.2.1", "data": "<nil>"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

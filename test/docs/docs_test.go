@@ -33,6 +33,7 @@ func TestManualExplainsEveryWord(t *testing.T) {
 	}{
 		{"reason of a route", "evpn/reason.go", regexp.MustCompile(`Reason\w+\s+Reason = "(\w+)"`), "| `", 10},
 		{"reason of a pseudowire", "cmd/longwire/internal/plan/reason.go", regexp.MustCompile(`Reason\w+\s+Reason = "(\w+)"`), "| `", 9},
+		{"reason of a neighbour", "evpn/speaker/reason.go", regexp.MustCompile(`Reason\w+\s+Reason = "(\w+)"`), "| `", 17},
 		{"reason to drop", "dataplane/drop.go", regexp.MustCompile(`Drop\w+\s+Drop = "(\w+)"`), "| `", 24},
 		{"metric", "cmd/longwire/internal/metrics/metrics.go", regexp.MustCompile(`= desc\("(\w+)"`), "| `longwire_", 15},
 		{"check of the self-test", "dataplane/selftest/checks.go", regexp.MustCompile(`\{name: "(\w+)"`), "| `", 13},

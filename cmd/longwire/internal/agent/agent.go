@@ -111,6 +111,7 @@ type Agent struct {
 	returning    returning               // peers whose stale routes may still come again
 	holdUntil    time.Time               // when waiting for them ends; zero = not waiting
 	repairs      uint64
+	refusals     *refusals
 
 	dirty    bool      // something changed since the last pass
 	earliest time.Time // when the next pass may be
@@ -137,6 +138,7 @@ func New(cfg *config.Config, stateDir string, deps Deps) *Agent {
 		circuits:   newCircuits(stateDir, deps.SetPromiscuous),
 		known:      map[string]bool{},
 		returning:  returning{},
+		refusals:   newRefusals(),
 		cookieHold: cookieHold,
 	}
 	a.view.Store(&view{})

@@ -3,6 +3,7 @@ package agent
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"longwire/cmd/longwire/internal/api"
 	"longwire/cmd/longwire/internal/plan"
@@ -30,12 +31,18 @@ func (a *Agent) publish(routes []evpn.Route, uses map[evpn.Key][]plan.Use, probl
 			SelfTest: a.deps.SelfTest,
 		},
 	}
+	now := time.Now()
+	a.refusals.begin()
 	for _, s := range a.statuses {
 		v.pseudowires = append(v.pseudowires, showStatus(s))
 	}
 	for _, r := range routes {
-		v.routes = append(v.routes, showRoute(r, uses[r.Key]))
+		shown := showRoute(r, uses[r.Key])
+		a.refusals.look(a.deps.Log, r.Key, shown, now)
+		v.routes = append(v.routes, shown)
 	}
+	a.refusals.end(a.deps.Log, now)
+	v.agent.RefusedRoutes = a.refusals.counters()
 	a.view.Store(v)
 }
 
@@ -57,8 +64,8 @@ func (a *Agent) Neighbors() []api.Neighbor {
 	}
 	for _, n := range r.Neighbors() {
 		neighbors = append(neighbors, api.Neighbor{
-			Address: n.Address.String(), ASN: n.ASN, State: n.State, Since: n.Since, Reason: n.Reason,
-			Received: n.Received, Advertised: n.Advertised, Flaps: n.Flaps,
+			Address: n.Address.String(), ASN: n.ASN, State: n.State, Since: n.Since, Reason: string(n.Reason), Detail: n.Detail,
+			Received: n.Received, Advertised: n.Advertised, Flaps: n.Flaps, Failures: words(n.Failures),
 		})
 	}
 	return neighbors
@@ -84,15 +91,21 @@ func (a *Agent) Counters() ([]api.Counters, error) {
 			Pseudowire: name, EncapPackets: n.EncapPackets, EncapBytes: n.EncapBytes,
 			DecapPackets: n.DecapPackets, DecapBytes: n.DecapBytes, Fragmented: n.Fragmented, Answered: n.Answered,
 			PreviousCookie: n.PreviousCookie, SequenceGaps: n.SequenceGaps, SequenceResets: n.SequenceResets,
-			Drops: map[string]uint64{},
-		}
-		for reason, dropped := range n.Drops {
-			c.Drops[string(reason)] = dropped
+			Drops: words(n.Drops),
 		}
 		counters = append(counters, c)
 	}
 	a.showSlowPath(counters)
 	return counters, nil
+}
+
+// words returns counters by the words of their reasons.
+func words[R ~string](counters map[R]uint64) map[string]uint64 {
+	byWord := make(map[string]uint64, len(counters))
+	for reason, n := range counters {
+		byWord[string(reason)] = n
+	}
+	return byWord
 }
 
 func showStatus(s plan.Status) api.Pseudowire {

@@ -64,11 +64,17 @@ type Neighbor struct {
 	ASN        uint32    `json:"asn"`
 	State      string    `json:"state"` // of the BGP state machine, such as established
 	Since      time.Time `json:"since"`
-	Reason     string    `json:"reason,omitempty"` // the last error or notification
+	Reason     string    `json:"reason,omitempty"` // why there is no session, or it is of no use
+	Detail     string    `json:"detail,omitempty"` // for people
 	Received   uint64    `json:"received"`         // routes
 	Advertised uint64    `json:"advertised"`       // routes
 	Flaps      uint64    `json:"flaps"`
+	// Failures counts sessions and attempts at one that failed, by reason.
+	Failures map[string]uint64 `json:"failures,omitempty"`
 }
+
+// Usable says whether routes can be exchanged with the neighbour.
+func (n Neighbor) Usable() bool { return n.State == "established" && n.Reason == "" }
 
 // Tunnel is one way to a far end, as its route describes it.
 type Tunnel struct {
@@ -131,6 +137,9 @@ type Agent struct {
 	Repairs  uint64    `json:"repairs"`            // changes of other programs that were undone
 	Problems []string  `json:"problems,omitempty"` // of no pseudowire in particular
 	SelfTest []Check   `json:"selftest,omitempty"` // of the kernel, when the agent started
+	// RefusedRoutes counts received routes that could not be used, by reason,
+	// since the agent's start.
+	RefusedRoutes map[string]uint64 `json:"refused_routes,omitempty"`
 }
 
 // Check is one check of the self-test.

@@ -40,11 +40,14 @@ var (
 	underlayMTU    = desc("pseudowire_underlay_mtu_bytes", "IP MTU of the way to the far end; absent while it is not known.", "pseudowire")
 	needMTU        = desc("pseudowire_need_mtu_bytes", "IP MTU of the underlay that full frames need; absent without a far end.", "pseudowire")
 	drops          = desc("drops_total", "Packets not forwarded; without pseudowire if no session claims them.", "pseudowire", "reason")
-	neighborUp     = desc("bgp_neighbor_up", "1 if the BGP session is established.", "neighbor", "asn")
+	neighborUp     = desc("bgp_neighbor_up", "1 if the BGP session is established and carries EVPN.", "neighbor", "asn")
+	neighborInfo   = desc("bgp_neighbor_info", "Always 1; the state and the reason for which there is no session are labels.", "neighbor", "asn", "state", "reason")
+	neighborFails  = desc("bgp_neighbor_failures_total", "Sessions, and attempts at one, that failed.", "neighbor", "asn", "reason")
 	neighborFlaps  = desc("bgp_neighbor_flaps_total", "Losses of an established BGP session.", "neighbor", "asn")
 	received       = desc("bgp_neighbor_routes_received", "Routes received from the neighbour.", "neighbor", "asn")
 	advertised     = desc("bgp_neighbor_routes_advertised", "Routes advertised to the neighbour.", "neighbor", "asn")
 	routes         = desc("routes", "Received routes by verdict.", "verdict")
+	refusedRoutes  = desc("routes_refused_total", "Received routes that could not be used.", "reason")
 )
 
 // collector reads a backend at every scrape.
@@ -55,7 +58,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		buildInfo, problems, holding, repairs, selfTest, pseudowireUp, pseudowireInfo, since, underlayMTU, needMTU,
 		packets, bytes, fragmented, answered, previousCookie, gaps, resets, drops,
-		neighborUp, neighborFlaps, received, advertised, routes, slowReceived, slowDelivered, slowDrops,
+		neighborUp, neighborInfo, neighborFails, neighborFlaps, received, advertised, routes, refusedRoutes, slowReceived, slowDelivered, slowDrops,
 	} {
 		ch <- d
 	}
@@ -73,6 +76,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 			gauge(ch, selfTest, truth(c.Result == "degraded"), c.Name)
 		}
 	}
+	for reason, n := range agent.RefusedRoutes {
+		counter(ch, refusedRoutes, n, reason)
+	}
 	for _, p := range c.backend.Pseudowires() {
 		gauge(ch, pseudowireUp, truth(p.State == "up" || p.State == "stale"), p.Name, p.Interface)
 		gauge(ch, pseudowireInfo, 1, p.Name, p.Interface, p.State, p.Reason, p.Source)
@@ -81,11 +87,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		known(ch, needMTU, p.NeedMTU, p.Name)
 	}
 	for _, n := range c.backend.Neighbors() {
-		asn := strconv.FormatUint(uint64(n.ASN), 10)
-		gauge(ch, neighborUp, truth(n.State == "established"), n.Address, asn)
-		counter(ch, neighborFlaps, n.Flaps, n.Address, asn)
-		gauge(ch, received, float64(n.Received), n.Address, asn)
-		gauge(ch, advertised, float64(n.Advertised), n.Address, asn)
+		neighbor(ch, n)
 	}
 	verdicts := map[string]int{api.RouteSelected: 0, api.RouteStandby: 0, api.RouteBlocked: 0, api.RouteUnused: 0}
 	for _, r := range c.backend.Routes() {
@@ -95,6 +97,18 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(ch, routes, float64(n), verdict)
 	}
 	c.traffic(ch)
+}
+
+func neighbor(ch chan<- prometheus.Metric, n api.Neighbor) {
+	asn := strconv.FormatUint(uint64(n.ASN), 10)
+	gauge(ch, neighborUp, truth(n.Usable()), n.Address, asn)
+	gauge(ch, neighborInfo, 1, n.Address, asn, n.State, n.Reason)
+	counter(ch, neighborFlaps, n.Flaps, n.Address, asn)
+	gauge(ch, received, float64(n.Received), n.Address, asn)
+	gauge(ch, advertised, float64(n.Advertised), n.Address, asn)
+	for reason, failures := range n.Failures {
+		counter(ch, neighborFails, failures, n.Address, asn, reason)
+	}
 }
 
 func (c collector) traffic(ch chan<- prometheus.Metric) {

@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "rewrite the golden file")
 type fakeBackend struct{ fail error }
 
 func (fakeBackend) Agent() api.Agent {
-	return api.Agent{Version: "v1", Problems: []string{"x", "y"}, SelfTest: []api.Check{
+	return api.Agent{Version: "v1", Problems: []string{"x", "y"}, RefusedRoutes: map[string]uint64{"bad_cookie": 3}, SelfTest: []api.Check{
 		{Name: "frames", Result: "ok"}, {Name: "super_frames", Result: "degraded", Mode: "cut_first"}, {Name: "pins", Result: "skipped"},
 	}}
 }
@@ -44,7 +44,8 @@ func (fakeBackend) Sessions(bool) ([]api.Session, error) { panic("metrics do not
 func (fakeBackend) Neighbors() []api.Neighbor {
 	return []api.Neighbor{
 		{Address: "192.0.2.254", ASN: 65000, State: "established", Received: 3, Advertised: 2, Flaps: 1},
-		{Address: "192.0.2.253", ASN: 65000, State: "active"},
+		{Address: "192.0.2.253", ASN: 65000, State: "active", Reason: "wrong_asn", Failures: map[string]uint64{"wrong_asn": 4, "unreachable": 2}},
+		{Address: "192.0.2.252", ASN: 65000, State: "established", Reason: "no_common_family", Failures: map[string]uint64{"no_common_family": 1}},
 	}
 }
 

@@ -40,7 +40,7 @@ var sessions = []api.Session{
 
 var neighbors = []api.Neighbor{
 	{Address: "192.0.2.254", ASN: 65000, State: "established", Since: ago(26 * time.Hour), Received: 12, Advertised: 4, Flaps: 1},
-	{Address: "2001:db8::254", ASN: 4200000000, State: "active", Since: ago(time.Second), Reason: "hold timer expired"},
+	{Address: "2001:db8::254", ASN: 4200000000, State: "active", Since: ago(time.Second), Reason: "hold_timer_expired", Detail: "the neighbor refuses us: hold timer expired (4/0)"},
 }
 
 var routes = []api.Route{

@@ -66,11 +66,11 @@ func endpoint(address string, port uint16) string {
 
 // Neighbors prints the state of BGP sessions.
 func Neighbors(w io.Writer, neighbors []api.Neighbor, now time.Time) error {
-	header := []string{"NEIGHBOR", "ASN", "STATE", "SINCE", "RECEIVED", "ADVERTISED", "FLAPS", "REASON"}
+	header := []string{"NEIGHBOR", "ASN", "STATE", "SINCE", "RECEIVED", "ADVERTISED", "FLAPS", "REASON", "DETAIL"}
 	var rows [][]string
 	for _, n := range neighbors {
 		rows = append(rows, []string{
-			n.Address, number(n.ASN), n.State, age(n.Since, now), count(n.Received), count(n.Advertised), count(n.Flaps), n.Reason,
+			n.Address, number(n.ASN), n.State, age(n.Since, now), count(n.Received), count(n.Advertised), count(n.Flaps), n.Reason, n.Detail,
 		})
 	}
 	return table(w, header, rows)
