@@ -6,7 +6,7 @@
 #   longwire/frr:local   the same and FRR
 # It takes Debian or a descendant of it, Go and Docker; root only where Docker
 # takes it. Nothing is installed: apt resolves and fetches. What comes of the
-# packages is kept in ~/.cache/longwire/images until Debian has other ones.
+# packages is kept in ~/.cache/longwire/images until apt-get update finds news.
 set -euo pipefail
 cd "$(dirname "$0")"
 umask 022
@@ -16,14 +16,15 @@ tools=(bash busybox-static iproute2 iputils-ping tcpdump)
 unwanted='^(adduser|cron|cron-daemon-common|debconf|debianutils|dpkg|gcc-[0-9]+-base|init-system-helpers|logrotate|lsof|passwd|perl.*|libperl.*|lib.*-perl|sensible-utils|tar|usrmerge)_'
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+made=
+trap 'rm -rf "$work" $made' EXIT
 mkdir -p "$work/archives/partial"
 : >"$work/status" # of a machine that has no package yet
 
 # install OPTION... PACKAGE... is apt-get install for that machine.
 install() {
   apt-get -qq -y --no-install-recommends -o Debug::NoLocking=true -o APT::Sandbox::User= \
-    -o Dir::State::status="$work/status" -o Dir::Cache::archives="$work/archives" install "$@"
+    -o Dir::State::status="$work/status" -o Dir::Cache="$work" install "$@"
 }
 
 # needed PACKAGE... lists them and what they depend on: file, size, checksum.
@@ -63,21 +64,24 @@ give() {
   echo "longwire/$1:local"
 }
 
-host=$(needed "${tools[@]}") && frr=$(needed "${tools[@]}" frr) || {
-  echo "apt does not know the packages: apt-get update may help" >&2
-  exit 1
-}
-key=$(cat images.sh image/host/etc/* - <<<"$host $frr" | sha256sum | cut -c-16)
+lists=/var/lib/apt/lists
+eval "$(apt-config shell lists Dir::State::lists/d)"
+key=$(ls -l --time-style=full-iso "$lists" | cat - images.sh image/host/etc/* | sha256sum | cut -c-16)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/longwire/images/$key
 if [ ! -d "$cache" ]; then
+  host=$(needed "${tools[@]}") && frr=$(needed "${tools[@]}" frr) || {
+    echo "apt does not know the packages: apt-get update may help" >&2
+    exit 1
+  }
   install --download-only "${tools[@]}" frr >&2
   unpack "$work/host" "$host"
   unpack "$work/frr" "$frr"
-  mkdir "$work/tar" && mkdir -p "$(dirname "$cache")"
-  pack "$work/tar/host.tar" "$work/host"
-  pack "$work/tar/frr.tar" "$work/frr"
-  # Whoever comes second keeps the first one's.
-  mv -T "$work/tar" "$cache" 2>/dev/null || [ -d "$cache" ]
+  mkdir -p "$(dirname "$cache")"
+  made=$(mktemp -d "$cache.XXXXXX")
+  pack "$made/host.tar" "$work/host"
+  pack "$made/frr.tar" "$work/frr"
+  # Of two that do this at once the second keeps what the first one has made.
+  mv -T "$made" "$cache" 2>/dev/null || [ -d "$cache" ]
 fi
 
 CGO_ENABLED=0 go build -C ../.. -trimpath -o "$work/pe/usr/bin/longwire" ./cmd/longwire

@@ -31,7 +31,7 @@ const (
 // tool is a built containerlab.
 type tool struct {
 	path    string
-	version string // of its module: "v0.79.0"
+	version string // of its module, and what was changed: "v0.79.0"
 	how     string // it was built, in words
 }
 
@@ -39,7 +39,7 @@ type tool struct {
 // As it stands containerlab ends where the kernel has no /proc/modules, that is, no
 // loadable modules. There one function of it is replaced.
 func buildContainerlab() (tool, error) {
-	t := tool{how: "as released"}
+	t, changed := tool{how: "as released"}, ""
 	args := []string{"tool"}
 	if _, err := os.Stat("/proc/modules"); errors.Is(err, os.ErrNotExist) {
 		flags, err := overlay()
@@ -48,12 +48,14 @@ func buildContainerlab() (tool, error) {
 		}
 		args = append(args, flags...)
 		t.how = "this kernel has no /proc/modules, so overlay/modules.go is in place of its " + replaced
+		changed = " (module check replaced)"
 	}
 	var err error
 	if t.path, err = goCommand(append(args, "-n", "containerlab")...); err != nil {
 		return t, err
 	}
 	t.version, err = goCommand("list", "-m", "-f", "{{.Version}}", containerlabModule)
+	t.version += changed
 	return t, err
 }
 

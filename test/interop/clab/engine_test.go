@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -145,9 +146,14 @@ func output(cmd *exec.Cmd, what string) (string, error) {
 	return out.String(), nil
 }
 
+// imaging lets the first test find the packages, and the others find what it kept.
+var imaging sync.Mutex
+
 // images lets the user's script make the images.
 func (e *engine) images(t *testing.T) {
 	t.Helper()
+	imaging.Lock()
+	defer imaging.Unlock()
 	cmd := exec.CommandContext(t.Context(), users+"/images.sh")
 	cmd.Env = append(os.Environ(), "DOCKER_HOST="+e.socket())
 	if path, err := exec.LookPath("go"); err == nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -25,7 +26,14 @@ type topology struct {
 
 // deploy lets containerlab deploy a topology, from a copy of what users have.
 func (e *engine) deploy(name string) (*topology, error) {
-	if err := os.CopyFS(e.Path("users"), os.DirFS(users)); err != nil {
+	if err := os.CopyFS(e.Path("users/"+name), os.DirFS(filepath.Join(users, name))); err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(filepath.Join(users, name+".clab.yml"))
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(e.Path("users/"+name+".clab.yml"), text, 0o644); err != nil {
 		return nil, err
 	}
 	tp := &topology{engine: e, name: name}

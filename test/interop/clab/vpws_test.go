@@ -65,8 +65,9 @@ func TestVPWS(t *testing.T) {
 		}},
 		{"pseudowires up", func(t *testing.T) { tp.allUp(t) }},
 		{"pings", func(t *testing.T) { tp.pings(t) }},
-		{"agent killed", func(t *testing.T) { tp.killAgent(t) }},
+		{"agent killed: same sessions and cookies", func(t *testing.T) { tp.killBehindReflector(t) }},
 		{"link cut", func(t *testing.T) { tp.cutCircuit(t); tp.cutUnderlay(t) }},
+		{"agent killed: nothing lost, if PEs peer directly as well", func(t *testing.T) { tp.killBesidePeer(t) }},
 		{"destroy", func(t *testing.T) { tp.destroy(t) }},
 	}
 	for i, step := range steps {
@@ -115,11 +116,13 @@ func (tp *topology) pings(t *testing.T) {
 	}
 }
 
-// killAgent kills an agent under traffic. Another one follows, nothing is lost, and
-// both ends go on with the sessions and cookies that they had.
-func (tp *topology) killAgent(t *testing.T) {
+// killAgent kills an agent under traffic. Another one follows, and both ends go on
+// with the sessions and cookies that they had. It returns how often the other end
+// has given the far end up meanwhile.
+func (tp *topology) killAgent(t *testing.T, flows ...*stream) (downs int) {
+	t.Helper()
 	before, killed := tp.sessions(t), tp.agent(t)
-	a, b := tp.stream(t, "ce1", customers[0]), tp.stream(t, "ce2", "198.18.1.1")
+	downs = -tp.downs(t)
 	tp.must(t, "pe1", "kill", "-KILL", killed)
 	err := lab.Await(stateTime, func() error {
 		out, err := tp.in("pe1", "longwire", "show", "agent", "-o", "json")
@@ -132,14 +135,84 @@ func (tp *topology) killAgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	tp.allUp(t)
-	a.stop(t)
-	b.stop(t)
+	for _, flow := range flows {
+		flow.stop(t)
+	}
 	if now := tp.agent(t); now == killed {
 		t.Errorf("the agent still has process id %s", now)
 	}
-	if diff := cmp.Diff(before, tp.sessions(t)); diff != "" {
-		t.Errorf("sessions (-before +after):\n%s", diff)
+	err = lab.Await(stateTime, func() error { // until every session of BGP is back
+		if diff := cmp.Diff(before, tp.sessions(t)); diff != "" {
+			return fmt.Errorf("sessions (-before +after):\n%s", diff)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
+	return downs + tp.downs(t)
+}
+
+// killBehindReflector kills an agent that is known through the reflector alone. FRR
+// has no graceful restart for EVPN and withdraws its routes at once.
+func (tp *topology) killBehindReflector(t *testing.T) {
+	if downs := tp.killAgent(t); downs == 0 {
+		t.Error("FRR has kept the routes of an agent that restarts, which docs/interop.md denies")
+	}
+	tp.pings(t)
+}
+
+// killBesidePeer kills an agent that has a session with the other PE as well: then
+// nothing is lost.
+func (tp *topology) killBesidePeer(t *testing.T) {
+	for _, pe := range []string{"pe1", "pe2"} {
+		tp.uncomment(t, pe)
+	}
+	for _, pe := range []string{"pe1", "pe2"} {
+		err := lab.Await(stateTime, func() error {
+			out, err := tp.in(pe, "longwire", "show", "neighbors", "-o", "json")
+			if err == nil && strings.Count(out, `"established"`) != 2 {
+				err = fmt.Errorf("sessions are not established: %s", out)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if downs := tp.killAgent(t, tp.stream(t, "ce1", customers[0]), tp.stream(t, "ce2", "198.18.1.1")); downs != 0 {
+		t.Errorf("pe2 gave its far end up %d times", downs)
+	}
+}
+
+// uncomment takes the neighbour that is commented out into a PE's configuration, as
+// a user would, and lets the agent read it.
+func (tp *topology) uncomment(t *testing.T, pe string) {
+	t.Helper()
+	path := tp.Path("users/vpws/" + pe + ".yaml")
+	old, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := strings.Replace(string(old), "# - {", "- {", 1)
+	if now == string(old) {
+		t.Fatalf("%s has no neighbour that is commented out", path)
+	}
+	// In place, since it is the file that the container has, not its name.
+	if err := os.WriteFile(path, []byte(now), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tp.must(t, pe, "longwire", "reload")
+}
+
+// downs returns how often pseudowires of pe2 have lost their far end so far.
+func (tp *topology) downs(t *testing.T) int {
+	t.Helper()
+	log, err := tp.try("docker", "logs", tp.container("pe2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(log, `msg="pseudowire is down"`)
 }
 
 // agent returns the process id of the agent of pe1, in its container.
