@@ -1,3 +1,5 @@
+// Pins containerlab as a tool. It is a module of its own so that its many
+// dependencies are none of Longwire's. No package is in it.
 module longwire/test/clab
 
 go 1.26.0
