@@ -83,6 +83,9 @@ func TestCapabilities(t *testing.T) {
 		{"cap_net_admin,cap_bpf,cap_perfmon=ep", ""},
 		{"cap_net_admin,cap_perfmon=ep", "CAP_BPF missing: run longwire as root, or give its service AmbientCapabilities=CAP_BPF"},
 		{"cap_bpf,cap_perfmon=ep cap_net_admin+p", "CAP_NET_ADMIN missing: run longwire as root, or give its service AmbientCapabilities=CAP_NET_ADMIN"},
+		{"cap_net_admin,cap_sys_admin=ep", ""},
+		{"cap_sys_admin=ep", "CAP_NET_ADMIN missing: run longwire as root, or give its service AmbientCapabilities=CAP_NET_ADMIN"},
+		{"cap_net_admin=ep cap_sys_admin+p", "CAP_BPF and CAP_PERFMON missing: run longwire as root, or give its service AmbientCapabilities=CAP_BPF CAP_PERFMON"},
 		{"=", "CAP_NET_ADMIN and CAP_BPF and CAP_PERFMON missing: run longwire as root, or give its service AmbientCapabilities=CAP_NET_ADMIN CAP_BPF CAP_PERFMON"},
 	}
 	for _, tt := range tests {

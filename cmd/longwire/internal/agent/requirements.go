@@ -18,11 +18,17 @@ var needed = []cap.Value{cap.NET_ADMIN, cap.BPF, cap.PERFMON}
 // an agent.
 func CheckCapabilities() error { return checkCapabilities(cap.GetProc()) }
 
-// checkCapabilities says in one sentence which capabilities are missing.
+// checkCapabilities says in one sentence which capabilities are missing. To the
+// kernel CAP_SYS_ADMIN is CAP_BPF and CAP_PERFMON as well (capabilities(7)), which
+// is all that a container may have been given.
 func checkCapabilities(have *cap.Set) error {
+	holds := func(c cap.Value) bool {
+		ok, err := have.GetFlag(cap.Effective, c)
+		return err == nil && ok
+	}
 	var missing []string
 	for _, c := range needed {
-		if ok, err := have.GetFlag(cap.Effective, c); err != nil || !ok {
+		if !holds(c) && (c == cap.NET_ADMIN || !holds(cap.SYS_ADMIN)) {
 			missing = append(missing, strings.ToUpper(c.String()))
 		}
 	}
