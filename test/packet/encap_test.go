@@ -124,11 +124,12 @@ func TestEncapTooBig(t *testing.T) {
 // TestEncapWithoutLease gives the packet to the kernel's routing, marked with
 // the slot that a drop there belongs to; so it does after a revocation.
 func TestEncapWithoutLease(t *testing.T) {
+	m := open(t, 64)
 	for _, f := range carriers() {
 		t.Run(f.name, func(t *testing.T) {
 			tx := f.transmit(t)
 			flow := dataplane.Flow{Local: tx.Local, Remote: tx.Remote}
-			m := withTransmit(t, tx, nil)
+			must(t, m.PutTransmit(tx))
 			inner := frame(100, 0x0800)
 			want := f.sent(t, dataplane.NextHop{}, inner)
 			check := func(when string) {
@@ -185,15 +186,15 @@ func TestEncapNoSession(t *testing.T) {
 
 // TestEncapNoHelper counts what the helper pair would have taken.
 func TestEncapNoHelper(t *testing.T) {
-	for _, f := range carriers() {
+	m := open(t, 64)
+	must(t, m.SetHelpers(0, 0))
+	for i, f := range carriers() {
 		t.Run(f.name, func(t *testing.T) {
-			m := open(t, 64)
-			must(t, m.SetHelpers(0, 0))
 			must(t, m.PutTransmit(f.transmit(t)))
 			if got := encap(t, m, frame(100, 0x0800), skb{}); got.verdict != shot {
 				t.Errorf("verdict %d, want %d", got.verdict, shot)
 			}
-			wantDrops(t, m, map[dataplane.Drop]uint64{dataplane.DropNoHelper: 1})
+			wantDrops(t, m, map[dataplane.Drop]uint64{dataplane.DropNoHelper: uint64(i + 1)})
 		})
 	}
 }
@@ -201,12 +202,14 @@ func TestEncapNoHelper(t *testing.T) {
 // TestEncapSegment takes the circuit from the mark, where super-frames come
 // out of the helper pair in pieces.
 func TestEncapSegment(t *testing.T) {
+	m := open(t, 64)
 	for _, f := range carriers() {
 		t.Run(f.name, func(t *testing.T) {
 			tx := f.transmit(t)
 			tx.Circuit = dataplane.Port(4711)
 			nh := lease(1500)
-			m := withTransmit(t, tx, &nh)
+			must(t, m.PutTransmit(tx))
+			must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 			inner := frame(1400, 0x0800)
 			got := run(t, m.Programs().Segment, append([]byte(nil), inner...), skb{Mark: 4711})
 			if diff := diffOf(f.sent(t, nh, inner), got.packet); got.verdict != redirect || got.mark != 0 || diff != "" {

@@ -25,12 +25,12 @@ func TestOldKernelSent(t *testing.T) {
 			tx := f.transmit(t)
 			row.change(&tx)
 			must(t, m.PutTransmit(tx))
-			must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 			for name, tags := range stacks {
 				if name == "four" {
 					continue
 				}
 				t.Run(f.name+"/"+row.name+"/"+name, func(t *testing.T) {
+					must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 					inner := tagged(frame(101, 0x88b5), tags...)
 					want := f.sent(t, nh, inner)
 					got := p.run(t, programs.Encap, inner, skb{})
