@@ -10,7 +10,7 @@ import (
 
 // TestDecapFormats delivers frames of every size and type in all 24 formats.
 func TestDecapFormats(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	for _, f := range formats() {
 		t.Run(f.name, func(t *testing.T) {
 			forgetAfter(t, m)
@@ -38,7 +38,7 @@ func TestDecapFormats(t *testing.T) {
 // TestDecapShort pads what the kernel could not deliver, to the least length of
 // a wire, and nothing else.
 func TestDecapShort(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	for _, f := range carriers() {
 		t.Run(f.name, func(t *testing.T) {
 			must(t, m.PutReceive(f.receive(t)))
@@ -192,7 +192,7 @@ func fixUDP(f format, b []byte) {
 // TestDecapVerdicts asserts what happens to packets that are not ours, or are
 // ours and wrong, and under which reason they are counted.
 func TestDecapVerdicts(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	must(t, m.SetAdmission(admission(false)))
 	for _, row := range verdictRows() {
 		for _, f := range carriers() {
@@ -246,7 +246,7 @@ func admission(drop bool) dataplane.Admission {
 
 // TestDecapPadding cuts off what a short outer packet was padded with.
 func TestDecapPadding(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	for _, f := range formats() {
 		t.Run(f.name, func(t *testing.T) {
 			must(t, m.PutReceive(f.receive(t)))
@@ -263,7 +263,7 @@ func TestDecapPadding(t *testing.T) {
 // TestDecapTruncated cuts a packet at every length: none is delivered but the
 // whole one, and each that is not is counted.
 func TestDecapTruncated(t *testing.T) {
-	m, want := open(t, 64), map[dataplane.Drop]uint64{}
+	m, want := openDecap(t, 64), map[dataplane.Drop]uint64{}
 	must(t, m.SetAdmission(admission(false)))
 	for _, f := range carriers() {
 		t.Run(f.name, func(t *testing.T) {

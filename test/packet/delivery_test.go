@@ -52,7 +52,7 @@ func deliver(tags []tag, to dataplane.Delivery) []tag {
 
 // TestDelivery takes tags off, sets and pushes them, in all 24 formats.
 func TestDelivery(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	packets, octets := uint64(0), uint64(0)
 	for _, f := range formats() {
 		for what, to := range deliveries {
@@ -81,7 +81,7 @@ func TestDelivery(t *testing.T) {
 // TestDeliveryShort changes the tags of frames too short for a wire, which are
 // padded as those are that keep theirs.
 func TestDeliveryShort(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	for _, f := range carriers() {
 		for what, to := range deliveries {
 			r := f.receive(t)
@@ -163,7 +163,7 @@ func TestDeliveryOldKernel(t *testing.T) {
 // for, which has a hook of its own.
 func TestTaggedUnderlay(t *testing.T) {
 	p := newPort(t)
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	for _, f := range carriers() {
 		must(t, m.PutReceive(f.receive(t)))
 		for _, kind := range []uint16{0x8100, 0x88a8, 0x9100} {

@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 
+	"longwire/bpf"
 	"longwire/dataplane"
 	"longwire/dataplane/maps"
 	"longwire/test/lab"
@@ -42,7 +43,14 @@ func open(t testing.TB, capacity uint32) *maps.Maps {
 func openAt(t testing.TB, capacity uint32) (m *maps.Maps, dir string) {
 	t.Helper()
 	dir = lab.New(t).BPFFS()
-	return openWith(t, maps.Options{PinDir: dir, Capacity: capacity, Adjust: withoutXDP}), dir
+	return openWith(t, maps.Options{PinDir: dir, Capacity: capacity, Adjust: without(xdpPrograms...)}), dir
+}
+
+// openDecap is open without the programs that encapsulate.
+func openDecap(t testing.TB, capacity uint32) *maps.Maps {
+	t.Helper()
+	adjust := without(append([]string{bpf.LongwireProgEncap, bpf.LongwireProgSegment}, xdpPrograms...)...)
+	return openWith(t, maps.Options{PinDir: lab.New(t).BPFFS(), Capacity: capacity, Adjust: adjust})
 }
 
 // openXDP is open with the programs for XDP as well.
@@ -51,16 +59,22 @@ func openXDP(t testing.TB, capacity uint32) *maps.Maps {
 	return openWith(t, maps.Options{PinDir: lab.New(t).BPFFS(), Capacity: capacity})
 }
 
-// withoutXDP saves the verifier the programs that a test does not run.
-func withoutXDP(spec *ebpf.CollectionSpec) error {
-	for _, p := range spec.Programs {
-		if p.Type == ebpf.XDP {
+var xdpPrograms = []string{
+	bpf.LongwireProgXdpEncap, bpf.LongwireProgXdpDecap, bpf.LongwireProgXdpEncapLarge, bpf.LongwireProgXdpDecapLarge,
+}
+
+// without saves the verifier programs that a test does not run: others stand for
+// them, which do nothing.
+func without(programs ...string) func(*ebpf.CollectionSpec) error {
+	return func(spec *ebpf.CollectionSpec) error {
+		for _, name := range programs {
+			p := spec.Programs[name]
 			p.Instructions = asm.Instructions{
-				btf.WithFuncMetadata(asm.Mov.Imm(asm.R0, xdpPass).WithSymbol(p.Name), btf.FuncMetadata(&p.Instructions[0])), asm.Return(),
+				btf.WithFuncMetadata(asm.Mov.Imm(asm.R0, 0).WithSymbol(name), btf.FuncMetadata(&p.Instructions[0])), asm.Return(),
 			}
 		}
+		return nil
 	}
-	return nil
 }
 
 func openWith(t testing.TB, o maps.Options) *maps.Maps {

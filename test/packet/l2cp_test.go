@@ -102,7 +102,7 @@ func TestL2CP(t *testing.T) {
 
 // TestL2CPReceived delivers all of them: what crosses is the sender's policy.
 func TestL2CPReceived(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	for _, f := range carriers() {
 		must(t, m.PutReceive(f.receive(t)))
 		for _, row := range l2cpRows {

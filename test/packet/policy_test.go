@@ -13,7 +13,7 @@ import (
 // TestTwoCookies accepts the present and the previous cookie, counts the
 // previous one, and nothing else.
 func TestTwoCookies(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	for _, f := range formats() {
 		n := len(f.cookie)
 		if n == 0 {
@@ -112,7 +112,7 @@ func (f format) withTOS(b []byte, tos byte) []byte {
 // table of RFC 6040, behind up to three tags, and drops what is marked and
 // cannot be; frames that are no IP carry on as they are.
 func TestECNReceived(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	for _, f := range carriers() {
 		must(t, m.PutReceive(f.receive(t)))
 		for outer := range 4 {
@@ -306,7 +306,7 @@ func TestZeroChecksum(t *testing.T) {
 // TestZeroChecksumReceived takes a packet without checksum over IPv6 only if
 // that is agreed on; one that has a checksum must have the right one all the same.
 func TestZeroChecksumReceived(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	for _, f := range carriers() {
 		if !f.udp {
 			continue

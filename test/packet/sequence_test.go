@@ -181,7 +181,7 @@ func TestSequenceReceived(t *testing.T) {
 // TestSequenceAbsent takes frames without the S bit as they come, whatever lies
 // in the place of the number, and never lets them move it (RFC 3931 section 4.6).
 func TestSequenceAbsent(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	f := carriers()[0]
 	r := f.receive(t)
 	r.Sequencing = true
@@ -202,7 +202,7 @@ func TestSequenceAbsent(t *testing.T) {
 
 // TestSequenceOff ignores numbers unless the session is sequenced.
 func TestSequenceOff(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	f := carriers()[2]
 	must(t, m.PutReceive(f.receive(t)))
 	for _, number := range []uint32{7, 7, 6, 5, 100} {
