@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/cilium/ebpf"
-
-	"longwire/bpf"
 	"longwire/dataplane"
 	"longwire/dataplane/maps"
 )
@@ -107,34 +104,11 @@ func TestDeliveryShort(t *testing.T) {
 	}
 }
 
-// loadWith loads the programs again, on the maps of m, for a kernel that lacks
-// what the variable says.
-func loadWith(t *testing.T, m *maps.Maps, dir, variable string) *bpf.LongwirePrograms {
-	t.Helper()
-	spec, err := bpf.LoadLongwire()
-	must(t, err)
-	must(t, spec.Variables[variable].Set(false))
-	replace := map[string]*ebpf.Map{}
-	for name, s := range spec.Maps {
-		pinned, err := ebpf.LoadPinnedMap(dir+"/"+name, nil)
-		if err != nil {
-			continue // constants of the programs
-		}
-		t.Cleanup(func() { _ = pinned.Close() })
-		s.MaxEntries = pinned.MaxEntries()
-		replace[name] = pinned
-	}
-	var programs bpf.LongwirePrograms
-	must(t, spec.LoadAndAssign(&programs, &ebpf.CollectionOptions{MapReplacements: replace}))
-	t.Cleanup(func() { _ = programs.Close() })
-	return &programs
-}
-
 // TestDeliveryOldKernel delivers the same where the kernel does not know the
 // flags that name what is inside (before 6.3).
 func TestDeliveryOldKernel(t *testing.T) {
-	m, dir := openAt(t, 64)
-	decap := loadWith(t, m, dir, bpf.LongwireVarDecapFlags).Decap
+	m := openOld(t, maps.Safe{NoDecapFlags: true})
+	decap := m.Programs().Decap
 	for _, f := range carriers() {
 		for what, to := range deliveries {
 			r := f.receive(t)

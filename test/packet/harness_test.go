@@ -53,6 +53,13 @@ func openDecap(t testing.TB, capacity uint32) *maps.Maps {
 	return openWith(t, maps.Options{PinDir: lab.New(t).BPFFS(), Capacity: capacity, Adjust: adjust})
 }
 
+// openOld is open with programs that do without a feature, as on a kernel that has
+// not got it.
+func openOld(t testing.TB, safe maps.Safe) *maps.Maps {
+	t.Helper()
+	return openWith(t, maps.Options{PinDir: lab.New(t).BPFFS(), Capacity: 64, Safe: safe, Adjust: without(xdpPrograms...)})
+}
+
 // openXDP is open with the programs for XDP as well.
 func openXDP(t testing.TB, capacity uint32) *maps.Maps {
 	t.Helper()
