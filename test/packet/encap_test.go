@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -22,6 +23,30 @@ func lease(mtu int) dataplane.NextHop {
 	return dataplane.NextHop{
 		IfIndex: circuit, MTU: mtu,
 		Destination: [6]byte{2, 0, 0, 0, 9, 1}, Source: [6]byte{2, 0, 0, 0, 9, 2},
+	}
+}
+
+// keeper renews a lease before it ends, in tables that take longer on a slow
+// machine.
+type keeper struct {
+	m    *maps.Maps
+	flow dataplane.Flow
+	nh   dataplane.NextHop
+	last time.Time
+}
+
+// keep returns one for what a format sends.
+func (f format) keep(t testing.TB, m *maps.Maps, nh dataplane.NextHop) *keeper {
+	t.Helper()
+	near, far := f.addresses()
+	return &keeper{m: m, flow: dataplane.Flow{Local: near, Remote: far}, nh: nh}
+}
+
+func (k *keeper) renew(t testing.TB) {
+	t.Helper()
+	if time.Since(k.last) > dataplane.LeaseDuration/3 {
+		must(t, k.m.Lease(k.flow, k.nh))
+		k.last = time.Now()
 	}
 }
 

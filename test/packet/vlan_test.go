@@ -215,6 +215,7 @@ func impose(tags []tag, to dataplane.Imposition) []tag {
 func TestImposition(t *testing.T) {
 	m, p, nh := open(t, 64), newPort(t), lease(1500)
 	for _, f := range carriers() {
+		leased := f.keep(t, m, nh)
 		want := dataplane.Counters{}
 		drops := map[dataplane.Drop]uint64{}
 		for name, tags := range stacks {
@@ -225,7 +226,7 @@ func TestImposition(t *testing.T) {
 						tx := f.transmit(t)
 						tx.Tags = to
 						must(t, m.PutTransmit(tx))
-						must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
+						leased.renew(t)
 						for _, n := range []int{20, 61, 1001} {
 							got := p.encap(t, m, tagged(frame(n, 0x88b5), tags...))
 							if name == "four" {

@@ -41,7 +41,7 @@ var rows = []row{
 			"attach": {"TestModeChange", "TestReopen", "TestRepair", "TestUninstall"},
 			"xdp":    {"TestFeaturesOfNobody", "TestXDPAsked"},
 		}},
-	{name: "map_session", pkg: "longwire/cmd/map_session", tests: "TestSession"},
+	{name: "map_session", pkg: "longwire/cmd/map_session", tests: "TestUpdate"},
 	{name: "longwire doctor", pkg: "longwire/test/scenario", tests: "TestDoctorOnThisKernel",
 		lacking61: map[string][]string{
 			"attach": {"TestDoctorOnThisKernel"}, "decap_flags": {"TestDoctorOnThisKernel"}, "kernel_context": {"TestDoctorOnThisKernel"},
@@ -50,7 +50,18 @@ var rows = []row{
 		lacking61: map[string][]string{
 			"attach": {"TestOnThisKernel"}, "decap_flags": {"TestOnThisKernel"}, "kernel_context": {"TestOnThisKernel"},
 		}},
-	{name: "packet table", pkg: "longwire/test/packet", tests: "Test.*"},
+	{name: "packet table", pkg: "longwire/test/packet", tests: "Test.*",
+		lacking61: map[string][]string{
+			"decap_flags": {"TestDecapFormats", "TestDecapPadding", "TestKernelDecap"},
+			"kernel_context": {
+				"TestAnswer", "TestAnswerLeastMTU", "TestAnswerOnly", "TestAnswerRate", "TestAnswerTagged",
+				"TestChecksumOfZero", "TestClampSent", "TestCombinations", "TestDecapVerdicts",
+				"TestEncapFormats", "TestEncapTooBig", "TestEncapWithoutLease", "TestEntropy", "TestImposition",
+				"TestKeepWhole", "TestKernelEncap", "TestL2CP", "TestSequenceKept", "TestSequenceSent",
+				"TestTOSSent", "TestTOSSentEvery", "TestVLANCircuits", "TestXDPEncapFormats",
+				"TestZeroChecksum", "TestZeroChecksumReceived",
+			},
+		}},
 }
 
 // TestPrograms runs the rows on each kernel. What a kernel lacks is found by the
