@@ -87,6 +87,7 @@ type Static struct {
 	Remote        netip.Addr `yaml:"remote"`
 	LocalSession  uint32     `yaml:"local_session"`
 	RemoteSession uint32     `yaml:"remote_session"`
+	RemotePort    int        `yaml:"remote_port,omitempty"`
 	LocalCookie   string     `yaml:"local_cookie,omitempty"`
 	RemoteCookie  string     `yaml:"remote_cookie,omitempty"`
 }

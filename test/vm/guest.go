@@ -194,7 +194,7 @@ func (g *Guest) PowerOff(within time.Duration) error {
 	if err != nil {
 		return g.harness(err)
 	}
-	if code := g.daemon.Exit(0); code != 0 {
+	if code := g.daemon.Exit(within); code != 0 {
 		return g.harness(fmt.Errorf("QEMU ended with status %d", code))
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Series is a line of Debian's kernels for amd64, of which there is always one
@@ -50,7 +51,11 @@ const (
 	imageName   = "vmlinux"
 	modulesName = "modules"
 	builtinList = "modules.builtin"
+	incomplete  = ".incomplete-" // begins the name of a download
 )
+
+// abandoned is how long nothing has happened in a download that was killed.
+const abandoned = time.Hour
 
 // Fetch returns the newest kernel of a series that Debian offers. It is
 // downloaded, about 70 MB, unless the cache in the user's cache directory
@@ -132,7 +137,8 @@ func download(ctx context.Context, kernel Kernel, dir string) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
-	work, err := os.MkdirTemp(filepath.Dir(dir), ".incomplete-")
+	sweep(filepath.Dir(dir))
+	work, err := os.MkdirTemp(filepath.Dir(dir), incomplete)
 	if err != nil {
 		return err
 	}
@@ -160,6 +166,20 @@ func download(ctx context.Context, kernel Kernel, dir string) error {
 		return nil // somebody else was faster
 	}
 	return err
+}
+
+// sweep removes what downloads have left that were killed.
+func sweep(cache string) {
+	left, err := filepath.Glob(filepath.Join(cache, incomplete+"*"))
+	if err != nil {
+		return
+	}
+	for _, dir := range left {
+		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > abandoned {
+			// What cannot be removed is in nobody's way.
+			_ = os.RemoveAll(dir)
+		}
+	}
 }
 
 // run runs a command of the host in a directory and returns its standard output;

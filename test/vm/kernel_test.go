@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -64,6 +65,26 @@ func TestFetch(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(first.Image)), "*", "*.deb"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("packages are left: %v, error %v", left, err)
+	}
+}
+
+// TestSweep leaves downloads alone that may still run.
+func TestSweep(t *testing.T) {
+	cache := t.TempDir()
+	for name, age := range map[string]time.Duration{".incomplete-1": 2 * abandoned, ".incomplete-2": 0, "linux_1": 2 * abandoned} {
+		dir := filepath.Join(cache, name)
+		if err := write(filepath.Join(dir, "file"), nil); err != nil {
+			t.Fatal(err)
+		}
+		then := time.Now().Add(-age)
+		if err := os.Chtimes(dir, then, then); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sweep(cache)
+	want := map[string]bool{".incomplete-2/file": true, "linux_1/file": true}
+	if diff := cmp.Diff(want, tree(t, cache)); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -22,8 +22,17 @@ type combination struct {
 	v6, udp  bool
 	cookie   int // bytes
 	sublayer bool
-	sequence bool
+	kind     kind
 }
+
+// kind is what distinguishes a few pseudowires from the others.
+type kind string
+
+const (
+	ordinary  kind = ""
+	sequenced kind = "sequence numbers"
+	unsummed  kind = "ports 1702 and 1703, no checksum"
+)
 
 // combinations lists every outer header with every cookie size and sublayer.
 func combinations() []combination {
@@ -40,11 +49,15 @@ func combinations() []combination {
 	return all
 }
 
-// sequenced are pseudowires whose both ends number their frames.
-func sequenced(first int) []combination {
-	var all []combination
-	for _, v6 := range []bool{false, true} {
-		all = append(all, combination{number: first + len(all), v6: v6, udp: true, cookie: 8, sublayer: true, sequence: true})
+// special lists pseudowires whose both ends number their frames, and one with UDP
+// ports of its own that has no checksum over IPv6, from number first on.
+func special(first int) []combination {
+	c := combination{udp: true, cookie: 8, sublayer: true, kind: sequenced}
+	all := []combination{c, c, c}
+	all[1].v6 = true
+	all[2].v6, all[2].kind = true, unsummed
+	for i := range all {
+		all[i].number = first + i
 	}
 	return all
 }
@@ -60,17 +73,17 @@ func choose[T any](yes bool, a, b T) T {
 func (c combination) String() string {
 	text := fmt.Sprintf("%s, %s, cookie %d, %s", choose(c.v6, "IPv6", "IPv4"), choose(c.udp, "UDP", "IP"),
 		c.cookie, choose(c.sublayer, "default sublayer", "no sublayer"))
-	return text + choose(c.sequence, ", sequence numbers", "")
+	return text + choose(c.kind == ordinary, "", ", "+string(c.kind))
 }
 
 // name is that of the pseudowire and of its test.
 func (c combination) name() string {
 	return fmt.Sprintf("%s-%s-%s-ck%d%s", choose(c.v6, "v6", "v4"), choose(c.udp, "udp", "ip"),
-		choose(c.sublayer, "default", "none"), c.cookie, choose(c.sequence, "-seq", ""))
+		choose(c.sublayer, "default", "none"), c.cookie, map[kind]string{sequenced: "-seq", unsummed: "-zero"}[c.kind])
 }
 
 // session is the id of the packets towards a side.
-func (c combination) session(side int) uint32 { return uint32(side*1000 + c.number) }
+func (c combination) session(side int) uint32 { return uint32(side*10_000 + c.number) }
 
 // cookieOf is the cookie of the packets towards a side, in hexadecimal.
 func (c combination) cookieOf(side int) string {
@@ -92,12 +105,14 @@ func (c combination) source(side int) netip.Addr {
 }
 
 // tunnelID numbers the kernel's tunnels, one for each outer header. One has the
-// sessions of all cookies and sublayers.
-func (c combination) tunnelID() int { return 1 + choose(c.v6, 2, 0) + choose(c.udp, 1, 0) }
+// sessions of all cookies and sublayers, and ports are not shared by tunnels.
+func (c combination) tunnelID() int {
+	return 1 + choose(c.v6, 2, 0) + choose(c.udp, 1, 0) + choose(c.kind == unsummed, 4, 0)
+}
 
 // device is the kernel's end, stranger a session beside it that sends what is
 // wrong.
-func (c combination) device() string   { return fmt.Sprintf("l2tpeth%d", c.number) }
+func (c combination) device() string   { return fmt.Sprintf("kernel%d", c.number) }
 func (c combination) stranger() string { return fmt.Sprintf("stranger%d", c.number) }
 
 // config is the pseudowire as Longwire has it.
@@ -110,8 +125,13 @@ func (c combination) config() lab.Pseudowire {
 			LocalCookie: c.cookieOf(ours), RemoteCookie: c.cookieOf(theirs),
 		},
 	}
-	if c.sequence {
+	switch c.kind {
+	case sequenced:
 		pw.More = lab.Keys{"sequencing": true}
+	case unsummed:
+		pw.More = lab.Keys{"udp_checksum": "zero", "port": 1702}
+		pw.Static.RemotePort = 1703
+	case ordinary:
 	}
 	return pw
 }
@@ -119,8 +139,12 @@ func (c combination) config() lab.Pseudowire {
 // addTunnel and addSession are what ip(8) is told for the kernel's end. To it, a
 // cookie is what it sends.
 func (c combination) addTunnel() string {
+	encapsulation := choose(c.udp, "udp udp_sport 1701 udp_dport 1701", "ip")
+	if c.kind == unsummed {
+		encapsulation = "udp udp_sport 1703 udp_dport 1702 udp6_csum_tx off udp6_csum_rx off"
+	}
 	return fmt.Sprintf("l2tp add tunnel tunnel_id %d peer_tunnel_id %d local %s remote %s encap %s",
-		c.tunnelID(), c.tunnelID(), c.source(theirs), c.source(ours), choose(c.udp, "udp udp_sport 1701 udp_dport 1701", "ip"))
+		c.tunnelID(), c.tunnelID(), c.source(theirs), c.source(ours), encapsulation)
 }
 
 func (c combination) addSession() string {
@@ -142,7 +166,7 @@ func (c combination) addSessionAs(device string, session, peerSession uint32, co
 	if cookie != "" {
 		line += fmt.Sprintf(" cookie %s peer_cookie %s", cookie, c.cookieOf(theirs))
 	}
-	return line + choose(c.sequence, " seq both", "")
+	return line + choose(c.kind == sequenced, " seq both", "")
 }
 
 // tunnel is what the packets from a side look like.

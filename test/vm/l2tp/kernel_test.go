@@ -24,21 +24,27 @@ const table = "Linux kernel L2TPv3"
 func TestKernelL2TP(t *testing.T) {
 	for _, s := range []vm.Series{vm.Linux61, vm.Linux612} {
 		t.Run(s.String(), func(t *testing.T) {
+			t.Parallel()
 			kernel, err := vm.Fetch(t.Context(), s)
 			if err != nil {
 				t.Fatal(err)
 			}
 			all := combinations()
-			w := newWorld(t, kernel, append(all, sequenced(len(all))...))
+			w := newWorld(t, kernel, append(all, special(len(all))...))
 			for _, c := range w.all {
 				t.Run(c.name(), func(t *testing.T) {
 					matrix.Record(t, table, c.String(), kernel.String())
 					w.carries(t, c)
-					if !c.sequence {
+					if c.kind == ordinary {
 						t.Run("refused", func(t *testing.T) { w.refuses(t, c) })
 					}
 				})
 			}
+			t.Run("documented", func(t *testing.T) {
+				matrix.Record(t, table, "the example below", kernel.String())
+				w.pingAll(t, documentedNumber, small)
+			})
+			t.Run("unusual", w.doesWithUnusual)
 		})
 	}
 }
@@ -82,13 +88,18 @@ func (c counters) delivered() uint64 {
 // answered without being cut.
 func (w *world) ping(t *testing.T, c combination, size [2]int) {
 	t.Helper()
+	w.pingAll(t, c.number, size)
+}
+
+func (w *world) pingAll(t *testing.T, number int, size [2]int) {
+	t.Helper()
 	var lines []string
 	for i, from := range []func(side, port int) string{host4, host6} {
 		ping := fmt.Sprintf("ping -n -c 1 -w %d -M do -s %d ", int(patience/time.Second), size[i])
-		if _, err := w.ce.Try(strings.Fields(ping + from(theirs, c.number))...); err != nil {
+		if _, err := w.ce.Try(strings.Fields(ping + from(theirs, number))...); err != nil {
 			t.Errorf("from Longwire's side: %v", err)
 		}
-		lines = append(lines, ping+from(ours, c.number))
+		lines = append(lines, ping+from(ours, number))
 	}
 	if _, err := w.guest.Run(3*patience, strings.Join(lines, " && ")); err != nil {
 		t.Errorf("from the kernel's side: %v", err)

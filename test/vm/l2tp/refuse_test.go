@@ -82,18 +82,18 @@ func (w *world) kernelRefuses(t *testing.T, c combination) {
 // guestMAC is the address of the guest's first card.
 var guestMAC = []byte{0x02, 0x76, 0x6d, 0, 0, 1}
 
-// inject sends a packet that a tunnel describes to the guest, and a right one
-// after it. It returns the device that the frame of the first came in by, "" for
-// none, when that of the second is there. change, if there is one, changes the
-// first packet.
+// inject sends a packet that a tunnel describes to the guest, and after it the
+// right one of a pseudowire without numbers. It returns the device that the frame
+// of the first came in by, "" for none, when that of the second is there. change,
+// if there is one, changes the first packet.
 func (w *world) inject(t *testing.T, c combination, tunnel lab.Tunnel, change ...func(packet []byte)) string {
 	t.Helper()
-	frame, right := testFrame(), testFrame()
+	frame, right, sure := testFrame(), testFrame(), choose(c.kind == ordinary, c, w.all[0])
 	for _, p := range []struct {
 		tunnel lab.Tunnel
 		frame  []byte
 		change []func([]byte)
-	}{{tunnel, frame, change}, {c.tunnel(ours), right, nil}} {
+	}{{tunnel, frame, change}, {sure.tunnel(ours), right, nil}} {
 		packet, err := p.tunnel.Packet(p.frame)
 		if err != nil {
 			t.Fatal(err)
@@ -109,7 +109,7 @@ func (w *world) inject(t *testing.T, c combination, tunnel lab.Tunnel, change ..
 	}
 	var seen map[string]string
 	w.lab.Poll(patience, fmt.Sprintf("%v: a frame in the guest", c), func() (err error) {
-		if seen, err = w.seen(); err == nil && seen[string(right)] != c.device() {
+		if seen, err = w.seen(); err == nil && seen[string(right)] != sure.device() {
 			err = fmt.Errorf("the right frame came in by %q", seen[string(right)])
 		}
 		return err

@@ -29,7 +29,7 @@ const (
 // world is Longwire on a PE, and the kernel's L2TP in a guest that is the far
 // end of every pseudowire and the customer's host behind it:
 //
-//	CE eth0… ── ac0… PE ul0 ═══ eth0 guest l2tpeth0…
+//	CE eth0… ── ac0… PE ul0 ═══ eth0 guest kernel0…
 type world struct {
 	t      *testing.T
 	lab    *lab.Lab
@@ -64,7 +64,7 @@ func newWorld(t *testing.T, kernel vm.Kernel, all []combination) *world {
 			"src", lab.Host4(ours, c.number).String(), "advmss", "1460")
 	}
 	w.kernelEnds()
-	w.longwireEnds()
+	w.longwireEnds(w.documented())
 	return w
 }
 
@@ -82,17 +82,7 @@ func (w *world) kernelEnds() {
 		lines = append(lines, c.addSession())
 	}
 	w.batch(lines)
-	var links []struct {
-		Name string `json:"ifname"`
-		MTU  int    `json:"mtu"`
-	}
-	if err := json.Unmarshal([]byte(w.guest.Must("ip -j link")), &links); err != nil {
-		w.t.Fatal(err)
-	}
-	mtus := map[string]int{}
-	for _, link := range links {
-		mtus[link.Name] = link.MTU
-	}
+	mtus := w.guestMTUs()
 	lines = nil
 	for _, c := range w.all {
 		if got, want := mtus[c.device()], c.header().MaxPayload(underlayMTU); got != want {
@@ -104,12 +94,43 @@ func (w *world) kernelEnds() {
 			fmt.Sprintf("address add %s/64 dev %s", lab.Host6(theirs, c.number), c.device()),
 			fmt.Sprintf("route replace %s/24 dev %s src %s advmss 1460", lab.Host4(0, c.number), c.device(), lab.Host4(theirs, c.number)),
 		)
-		if !c.sequence {
-			lines = append(lines, c.addStranger(), fmt.Sprintf("link set %s addrgenmode none up", c.stranger()))
-		}
 	}
 	w.batch(lines)
+	w.strangers()
 	w.guest.Must("peer >/tmp/peer.log 2>&1 &")
+}
+
+// guestMTUs returns the MTUs of the guest's devices.
+func (w *world) guestMTUs() map[string]int {
+	w.t.Helper()
+	var links []struct {
+		Name string `json:"ifname"`
+		MTU  int    `json:"mtu"`
+	}
+	if err := json.Unmarshal([]byte(w.guest.Must("ip -j link")), &links); err != nil {
+		w.t.Fatal(err)
+	}
+	mtus := map[string]int{}
+	for _, link := range links {
+		mtus[link.Name] = link.MTU
+	}
+	return mtus
+}
+
+// strangers makes the sessions that send what is wrong. They say nothing of their
+// own accord.
+func (w *world) strangers() {
+	w.t.Helper()
+	var lines []string
+	for _, c := range w.all {
+		if c.kind == ordinary {
+			lines = append(lines, c.addStranger(), "link set "+c.stranger()+" up")
+		}
+	}
+	const disable = "/proc/sys/net/ipv6/conf/default/disable_ipv6"
+	w.guest.Must("echo 1 >" + disable)
+	w.batch(lines)
+	w.guest.Must("echo 0 >" + disable)
 }
 
 // batch gives lines to one ip(8) in the guest.
@@ -119,9 +140,9 @@ func (w *world) batch(lines []string) {
 }
 
 // longwireEnds starts the agent and waits until every pseudowire is up.
-func (w *world) longwireEnds() {
+func (w *world) longwireEnds(more ...lab.Pseudowire) {
 	w.t.Helper()
-	config := lab.Config{Router: lab.Router{ID: w.pe.Source4, Source: []netip.Addr{w.pe.Source4, w.pe.Source6}}}
+	config := lab.Config{Pseudowires: more, Router: lab.Router{ID: w.pe.Source4, Source: []netip.Addr{w.pe.Source4, w.pe.Source6}}}
 	for _, c := range w.all {
 		config.Pseudowires = append(config.Pseudowires, c.config())
 	}
@@ -137,8 +158,8 @@ func (w *world) longwireEnds() {
 				return fmt.Errorf("%+v", row)
 			}
 		}
-		if len(rows) != len(w.all) {
-			return fmt.Errorf("%d of %d pseudowires", len(rows), len(w.all))
+		if len(rows) != len(config.Pseudowires) {
+			return fmt.Errorf("%d of %d pseudowires", len(rows), len(config.Pseudowires))
 		}
 		return nil
 	})
