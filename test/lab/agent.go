@@ -73,7 +73,7 @@ func (a *Agent) Launch() {
 	argv := append(append([]string(nil), a.Wrapper...), a.Binary, "agent", "-c", a.File)
 	a.daemon = a.Start("agent-"+a.Role, argv...)
 	// The self-test comes first, and takes its time on a virtual machine.
-	a.lab.Poll(time.Minute, "agent of "+a.Role, func() error {
+	a.lab.Poll(3*time.Minute, "agent of "+a.Role, func() error {
 		_, err := a.Show("pseudowires")
 		return errors.Join(err, a.daemon.Running())
 	})

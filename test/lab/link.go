@@ -7,6 +7,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // DefaultMTU is the MTU of links that no one has set, in bytes of Ethernet
@@ -173,7 +174,8 @@ func (n *Namespace) TCX(dev string) int {
 		if err == nil {
 			count = len(result.Programs)
 		}
-		if errors.Is(err, ebpf.ErrNotSupported) {
+		// Older kernels do not know the hook's number.
+		if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, unix.EINVAL) {
 			return nil
 		}
 		return err

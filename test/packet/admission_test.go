@@ -84,7 +84,7 @@ func endpoints(t testing.TB) []dataplane.Endpoint {
 // ours, and drops those of unknown sessions if so told; control messages and
 // other versions are always the stack's, and so is what is for nobody here.
 func TestAdmission(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	for _, f := range carriers() {
 		must(t, m.PutReceive(f.receive(t)))
 		for _, policy := range []bool{false, true} {
@@ -121,7 +121,7 @@ func TestAdmission(t *testing.T) {
 // TestAdmissionFamily takes a session for unknown in packets of the other family
 // to an endpoint of ours.
 func TestAdmissionFamily(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	must(t, m.SetAdmission(dataplane.Admission{Endpoints: endpoints(t), DropUnknown: true}))
 	unknown := uint64(0)
 	for _, f := range carriers() {

@@ -186,11 +186,13 @@ func TestAnswerTagged(t *testing.T) {
 	for _, f := range carriers() {
 		for _, to := range []dataplane.Imposition{{}, {Pop: 1}, {Pop: 2}, {Push: dataplane.Tag{Type: 0x88a8, VID: 9}}, {Pop: 1, Push: dataplane.Tag{Type: 0x9100, VID: 9}}} {
 			withAnswers(t, m, f, 1500, to)
+			leased := f.keep(t, m, lease(1500))
 			for _, name := range []string{"untagged", "priority", "802.1Q", "802.1ad", "QinQ", "three"} {
 				t.Run(fmt.Sprintf("%s/%+v/%s", f.name, to, name), func(t *testing.T) {
 					tags := stacks[name]
 					mtu := 1500 - f.overhead() - 4*len(impose(tags, to))
 					for _, v6 := range []bool{false, true} {
+						leased.renew(t)
 						inner := customerFrame(t, v6, 14+mtu)
 						if got := p.encap(t, m, tagged(inner, tags...)); got.verdict != redirect || len(got.packet) != 1514 {
 							t.Errorf("%d bytes of IP: verdict %d, %d bytes out", mtu, got.verdict, len(got.packet))
@@ -292,8 +294,10 @@ func TestAnswerOnly(t *testing.T) {
 	answered, dropped := uint64(0), uint64(0)
 	for _, f := range carriers() {
 		withAnswers(t, m, f, 1500, dataplane.Imposition{})
+		leased := f.keep(t, m, lease(1500))
 		for _, row := range answerRows {
 			t.Run(f.name+"/"+row.name, func(t *testing.T) {
+				leased.renew(t)
 				nextTick(t, m)
 				inner := row.change(customerFrame(t, row.v6, 1514))
 				got := encap(t, m, append([]byte(nil), inner...), skb{})

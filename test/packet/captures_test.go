@@ -91,7 +91,7 @@ func kernelAddresses(f format) (near, far netip.Addr) {
 
 // TestKernelDecap decapsulates every packet of the kernel byte for byte.
 func TestKernelDecap(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	for _, c := range captures(t) {
 		t.Run(c.name, func(t *testing.T) {
 			r := c.receive(t)

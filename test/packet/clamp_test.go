@@ -217,7 +217,7 @@ func TestClampSent(t *testing.T) {
 
 // TestClampReceived does the same with what the far end sends.
 func TestClampReceived(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	for _, f := range carriers() {
 		r := f.receive(t)
 		r.ClampMTU = clampMTU

@@ -5,20 +5,12 @@ import (
 	"testing"
 
 	"longwire/dataplane"
-	"longwire/dataplane/maps"
 	"longwire/test/lab"
 )
 
-func withReceive(t *testing.T, r dataplane.Receive) *maps.Maps {
-	t.Helper()
-	m := open(t, 64)
-	must(t, m.PutReceive(r))
-	return m
-}
-
 // TestDecapFormats delivers frames of every size and type in all 24 formats.
 func TestDecapFormats(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	for _, f := range formats() {
 		t.Run(f.name, func(t *testing.T) {
 			forgetAfter(t, m)
@@ -46,9 +38,10 @@ func TestDecapFormats(t *testing.T) {
 // TestDecapShort pads what the kernel could not deliver, to the least length of
 // a wire, and nothing else.
 func TestDecapShort(t *testing.T) {
+	m := openDecap(t, 64)
 	for _, f := range carriers() {
 		t.Run(f.name, func(t *testing.T) {
-			m := withReceive(t, f.receive(t))
+			must(t, m.PutReceive(f.receive(t)))
 			for _, n := range []int{15, 20, 33} {
 				inner := frame(n, 0x88b5)
 				got := run(t, m.Programs().Decap, f.outer(t, nearSession, inner), skb{})
@@ -199,7 +192,7 @@ func fixUDP(f format, b []byte) {
 // TestDecapVerdicts asserts what happens to packets that are not ours, or are
 // ours and wrong, and under which reason they are counted.
 func TestDecapVerdicts(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	must(t, m.SetAdmission(admission(false)))
 	for _, row := range verdictRows() {
 		for _, f := range carriers() {
@@ -253,7 +246,7 @@ func admission(drop bool) dataplane.Admission {
 
 // TestDecapPadding cuts off what a short outer packet was padded with.
 func TestDecapPadding(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	for _, f := range formats() {
 		t.Run(f.name, func(t *testing.T) {
 			must(t, m.PutReceive(f.receive(t)))
@@ -270,12 +263,12 @@ func TestDecapPadding(t *testing.T) {
 // TestDecapTruncated cuts a packet at every length: none is delivered but the
 // whole one, and each that is not is counted.
 func TestDecapTruncated(t *testing.T) {
+	m, want := openDecap(t, 64), map[dataplane.Drop]uint64{}
+	must(t, m.SetAdmission(admission(false)))
 	for _, f := range carriers() {
 		t.Run(f.name, func(t *testing.T) {
-			m := withReceive(t, f.receive(t))
-			must(t, m.SetAdmission(admission(false)))
+			must(t, m.PutReceive(f.receive(t)))
 			whole := f.outer(t, nearSession, frame(60, 0x0800))
-			want := map[dataplane.Drop]uint64{}
 			for n := f.l4(); n < len(whole); n++ { // a test run takes no less
 				want[dataplane.DropMalformed]++
 				if got := run(t, m.Programs().Decap, append([]byte(nil), whole[:n]...), skb{}); got.verdict == redirect {

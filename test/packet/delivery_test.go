@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/cilium/ebpf"
-
-	"longwire/bpf"
 	"longwire/dataplane"
 	"longwire/dataplane/maps"
 )
@@ -52,7 +49,7 @@ func deliver(tags []tag, to dataplane.Delivery) []tag {
 
 // TestDelivery takes tags off, sets and pushes them, in all 24 formats.
 func TestDelivery(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	packets, octets := uint64(0), uint64(0)
 	for _, f := range formats() {
 		for what, to := range deliveries {
@@ -81,7 +78,7 @@ func TestDelivery(t *testing.T) {
 // TestDeliveryShort changes the tags of frames too short for a wire, which are
 // padded as those are that keep theirs.
 func TestDeliveryShort(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	for _, f := range carriers() {
 		for what, to := range deliveries {
 			r := f.receive(t)
@@ -107,34 +104,11 @@ func TestDeliveryShort(t *testing.T) {
 	}
 }
 
-// loadWith loads the programs again, on the maps of m, for a kernel that lacks
-// what the variable says.
-func loadWith(t *testing.T, m *maps.Maps, dir, variable string) *bpf.LongwirePrograms {
-	t.Helper()
-	spec, err := bpf.LoadLongwire()
-	must(t, err)
-	must(t, spec.Variables[variable].Set(false))
-	replace := map[string]*ebpf.Map{}
-	for name, s := range spec.Maps {
-		pinned, err := ebpf.LoadPinnedMap(dir+"/"+name, nil)
-		if err != nil {
-			continue // constants of the programs
-		}
-		t.Cleanup(func() { _ = pinned.Close() })
-		s.MaxEntries = pinned.MaxEntries()
-		replace[name] = pinned
-	}
-	var programs bpf.LongwirePrograms
-	must(t, spec.LoadAndAssign(&programs, &ebpf.CollectionOptions{MapReplacements: replace}))
-	t.Cleanup(func() { _ = programs.Close() })
-	return &programs
-}
-
 // TestDeliveryOldKernel delivers the same where the kernel does not know the
 // flags that name what is inside (before 6.3).
 func TestDeliveryOldKernel(t *testing.T) {
-	m, dir := openAt(t, 64)
-	decap := loadWith(t, m, dir, bpf.LongwireVarDecapFlags).Decap
+	m := openOld(t, maps.Safe{NoDecapFlags: true})
+	decap := m.Programs().Decap
 	for _, f := range carriers() {
 		for what, to := range deliveries {
 			r := f.receive(t)
@@ -163,7 +137,7 @@ func TestDeliveryOldKernel(t *testing.T) {
 // for, which has a hook of its own.
 func TestTaggedUnderlay(t *testing.T) {
 	p := newPort(t)
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	for _, f := range carriers() {
 		must(t, m.PutReceive(f.receive(t)))
 		for _, kind := range []uint16{0x8100, 0x88a8, 0x9100} {

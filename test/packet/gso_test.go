@@ -82,11 +82,13 @@ func TestSuperFrameTooBig(t *testing.T) {
 // TestUncutSuperFrame drops a super-frame that has come through the helper pair
 // as it was: sent through it again it would go round for ever.
 func TestUncutSuperFrame(t *testing.T) {
-	for _, f := range carriers() {
-		nh := lease(1500)
-		m := withTransmit(t, f.transmit(t), &nh)
+	m := open(t, 64)
+	for i, f := range carriers() {
+		tx := f.transmit(t)
+		must(t, m.PutTransmit(tx))
+		must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, lease(1500)))
 		got := run(t, m.Programs().Segment, tcpFrame(t, false, 3000), skb{Mark: circuit, GSOSize: 1000, GSOSegs: 3})
-		if got.verdict != shot || dropsOf(t, m)[dataplane.DropNoHelper] != 1 {
+		if got.verdict != shot || dropsOf(t, m)[dataplane.DropNoHelper] != uint64(i+1) {
 			t.Errorf("%s: verdict %d, drops %v", f.name, got.verdict, dropsOf(t, m))
 		}
 	}

@@ -9,7 +9,10 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
 
+	"longwire/bpf"
 	"longwire/dataplane"
 	"longwire/dataplane/maps"
 	"longwire/test/lab"
@@ -40,7 +43,50 @@ func open(t testing.TB, capacity uint32) *maps.Maps {
 func openAt(t testing.TB, capacity uint32) (m *maps.Maps, dir string) {
 	t.Helper()
 	dir = lab.New(t).BPFFS()
-	m, err := maps.Open(maps.Options{PinDir: dir, Capacity: capacity})
+	return openWith(t, maps.Options{PinDir: dir, Capacity: capacity, Adjust: without(xdpPrograms...)}), dir
+}
+
+// openDecap is open without the programs that encapsulate.
+func openDecap(t testing.TB, capacity uint32) *maps.Maps {
+	t.Helper()
+	adjust := without(append([]string{bpf.LongwireProgEncap, bpf.LongwireProgSegment}, xdpPrograms...)...)
+	return openWith(t, maps.Options{PinDir: lab.New(t).BPFFS(), Capacity: capacity, Adjust: adjust})
+}
+
+// openOld is open with programs that do without a feature, as on a kernel that has
+// not got it.
+func openOld(t testing.TB, safe maps.Safe) *maps.Maps {
+	t.Helper()
+	return openWith(t, maps.Options{PinDir: lab.New(t).BPFFS(), Capacity: 64, Safe: safe, Adjust: without(xdpPrograms...)})
+}
+
+// openXDP is open with the programs for XDP as well.
+func openXDP(t testing.TB, capacity uint32) *maps.Maps {
+	t.Helper()
+	return openWith(t, maps.Options{PinDir: lab.New(t).BPFFS(), Capacity: capacity})
+}
+
+var xdpPrograms = []string{
+	bpf.LongwireProgXdpEncap, bpf.LongwireProgXdpDecap, bpf.LongwireProgXdpEncapLarge, bpf.LongwireProgXdpDecapLarge,
+}
+
+// without saves the verifier programs that a test does not run: others stand for
+// them, which do nothing.
+func without(programs ...string) func(*ebpf.CollectionSpec) error {
+	return func(spec *ebpf.CollectionSpec) error {
+		for _, name := range programs {
+			p := spec.Programs[name]
+			p.Instructions = asm.Instructions{
+				btf.WithFuncMetadata(asm.Mov.Imm(asm.R0, 0).WithSymbol(name), btf.FuncMetadata(&p.Instructions[0])), asm.Return(),
+			}
+		}
+		return nil
+	}
+}
+
+func openWith(t testing.TB, o maps.Options) *maps.Maps {
+	t.Helper()
+	m, err := maps.Open(o)
 	if err != nil {
 		t.Fatalf("open the maps: %v", err)
 	}
@@ -50,7 +96,7 @@ func openAt(t testing.TB, capacity uint32) (m *maps.Maps, dir string) {
 		}
 	})
 	must(t, m.SetHelpers(toSegment, toResolve))
-	return m, dir
+	return m
 }
 
 // skb is struct __sk_buff, the context of a test run.

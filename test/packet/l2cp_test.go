@@ -80,9 +80,9 @@ func TestL2CP(t *testing.T) {
 			tx := f.transmit(t)
 			tx.DropL2CP = dropped
 			must(t, m.PutTransmit(tx))
-			must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 			for _, row := range l2cpRows {
 				t.Run(fmt.Sprintf("%s/%s/%s", f.name, policy, row.name), func(t *testing.T) {
+					must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 					before := dropsOf(t, m)
 					got := encap(t, m, row.frame(), skb{})
 					if row.protocol&dropped != 0 {
@@ -102,7 +102,7 @@ func TestL2CP(t *testing.T) {
 
 // TestL2CPReceived delivers all of them: what crosses is the sender's policy.
 func TestL2CPReceived(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	for _, f := range carriers() {
 		must(t, m.PutReceive(f.receive(t)))
 		for _, row := range l2cpRows {

@@ -3,16 +3,16 @@ package packet
 import (
 	"testing"
 
-	"longwire/bpf"
 	"longwire/dataplane"
+	"longwire/dataplane/maps"
 )
 
 // TestOldKernelSent sends what has to be summed through the helper pair first
 // where programs cannot read the skb (before 6.2), which fills its checksum in;
 // behind it the packet is the same as elsewhere.
 func TestOldKernelSent(t *testing.T) {
-	m, dir := openAt(t, 64)
-	programs, p, nh := loadWith(t, m, dir, bpf.LongwireVarKernelContext), newPort(t), lease(1500)
+	m := openOld(t, maps.Safe{NoKernelContext: true})
+	programs, p, nh := m.Programs(), newPort(t), lease(1500)
 	for _, f := range carriers() {
 		for _, row := range []struct {
 			name   string
@@ -25,12 +25,12 @@ func TestOldKernelSent(t *testing.T) {
 			tx := f.transmit(t)
 			row.change(&tx)
 			must(t, m.PutTransmit(tx))
-			must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 			for name, tags := range stacks {
 				if name == "four" {
 					continue
 				}
 				t.Run(f.name+"/"+row.name+"/"+name, func(t *testing.T) {
+					must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 					inner := tagged(frame(101, 0x88b5), tags...)
 					want := f.sent(t, nh, inner)
 					got := p.run(t, programs.Encap, inner, skb{})
@@ -59,8 +59,8 @@ func TestOldKernelSent(t *testing.T) {
 // sender has yet to fill in cannot be told from a wrong one, but none at all
 // over IPv6 only where it is agreed on.
 func TestOldKernelReceived(t *testing.T) {
-	m, dir := openAt(t, 64)
-	decap := loadWith(t, m, dir, bpf.LongwireVarKernelContext).Decap
+	m := openOld(t, maps.Safe{NoKernelContext: true})
+	decap := m.Programs().Decap
 	for _, f := range carriers() {
 		must(t, m.PutReceive(f.receive(t)))
 		for name, checksum := range map[string][]byte{"right": nil, "wrong": {0xba, 0xad}, "none": {0, 0}} {

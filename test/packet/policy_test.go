@@ -13,7 +13,7 @@ import (
 // TestTwoCookies accepts the present and the previous cookie, counts the
 // previous one, and nothing else.
 func TestTwoCookies(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	for _, f := range formats() {
 		n := len(f.cookie)
 		if n == 0 {
@@ -112,7 +112,7 @@ func (f format) withTOS(b []byte, tos byte) []byte {
 // table of RFC 6040, behind up to three tags, and drops what is marked and
 // cannot be; frames that are no IP carry on as they are.
 func TestECNReceived(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	for _, f := range carriers() {
 		must(t, m.PutReceive(f.receive(t)))
 		for outer := range 4 {
@@ -159,9 +159,9 @@ func TestTOSSent(t *testing.T) {
 				tx := f.transmit(t)
 				tx.DSCP, tx.CopyDSCP, tx.CopyECN = configured>>2, dscp, ecn
 				must(t, m.PutTransmit(tx))
-				must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 				for _, family := range []string{"ipv4", "ipv6", "other"} {
 					t.Run(fmt.Sprintf("%s/dscp-%t/ecn-%t/%s", f.name, dscp, ecn, family), func(t *testing.T) {
+						must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 						sent, has := frame(99, 0x88b5), byte(0)
 						if family != "other" {
 							sent, has = ipFrame(family == "ipv6", inner, 99), inner
@@ -195,8 +195,8 @@ func TestTOSSentEvery(t *testing.T) {
 		tx := f.transmit(t)
 		tx.CopyDSCP, tx.CopyECN, tx.DSCP = true, true, 63
 		must(t, m.PutTransmit(tx))
-		must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 		for tos := range 256 {
+			must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 			for _, v6 := range []bool{false, true} {
 				inner := ipFrame(v6, byte(tos), 80)
 				want := f.withTOS(f.sent(t, nh, inner), byte(tos))
@@ -236,11 +236,11 @@ func TestEntropy(t *testing.T) {
 		tx := f.transmit(t)
 		tx.Entropy = true
 		must(t, m.PutTransmit(tx))
-		must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 		for _, v6 := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/inner-ipv6-%t", f.name, v6), func(t *testing.T) {
 				ports := map[uint16]bool{}
 				for flow := range uint16(64) {
+					must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 					var first uint16
 					for i, n := range []int{100, 101, 1000} {
 						for _, tags := range [][]tag{nil, {{0x8100, 5}}} {
@@ -306,7 +306,7 @@ func TestZeroChecksum(t *testing.T) {
 // TestZeroChecksumReceived takes a packet without checksum over IPv6 only if
 // that is agreed on; one that has a checksum must have the right one all the same.
 func TestZeroChecksumReceived(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	for _, f := range carriers() {
 		if !f.udp {
 			continue

@@ -31,6 +31,7 @@ func tagged(inner []byte, tags ...tag) []byte {
 type port struct {
 	prog    *ebpf.Program
 	targets *ebpf.Map
+	target  *ebpf.Program // in targets
 }
 
 // Offsets in struct __sk_buff.
@@ -79,7 +80,7 @@ func newPort(t testing.TB) *port {
 	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "port", Type: ebpf.SchedCLS, License: "GPL", Instructions: code})
 	must(t, err)
 	t.Cleanup(func() { _ = prog.Close() })
-	return &port{prog, targets}
+	return &port{prog: prog, targets: targets}
 }
 
 // onWire turns a number into the one that has its bytes in wire order when it
@@ -92,7 +93,11 @@ func onWire(n uint16) uint16 {
 // of it as it would be on the wire.
 func (p *port) run(t testing.TB, prog *ebpf.Program, frame []byte, ctx skb) result {
 	t.Helper()
-	must(t, p.targets.Put(uint32(0), prog))
+	// The kernel patches its code when a target changes.
+	if p.target != prog {
+		must(t, p.targets.Put(uint32(0), prog))
+		p.target = prog
+	}
 	frame = append([]byte(nil), frame...)
 	// The kernel knows tags of two types; others stay in the frame.
 	if kind := binary.BigEndian.Uint16(frame[12:]); kind == 0x8100 || kind == 0x88a8 {

@@ -38,7 +38,7 @@ func newRouter(t *testing.T, mtu int) router {
 	ns.Address("out", "fd00:f::1/64")
 	ns.Route("198.51.100.0/24", "203.0.113.2")
 	ns.Route("fd00:b::/64", "fd00:f::2")
-	r := router{ns, open(t, 64)}
+	r := router{ns, openDecap(t, 64)}
 	must(t, r.m.SetHelpers(toSegment, ns.Index("helper")))
 	// The first pseudowire has the first slot.
 	must(t, r.m.PutReceive(carriers()[0].receive(t)))

@@ -52,8 +52,8 @@ func TestSequenceSent(t *testing.T) {
 			tx := f.transmit(t)
 			tx.Sequencing = true
 			must(t, m.PutTransmit(tx))
-			must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 			for _, first := range []uint32{0, 1<<24 - 2, 1<<32 - 2} {
+				must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 				setSequence(t, dir, bpf.LongwireSequence{Send: first})
 				for i := range uint32(5) {
 					inner := frame(100+int(i), 0x88b5)
@@ -85,8 +85,8 @@ func TestSequenceKept(t *testing.T) {
 			tx := f.transmit(t)
 			tx.Sequencing, tx.TooBig, tx.Pseudowire = true, dataplane.TooBigDrop, f.name
 			must(t, m.PutTransmit(tx))
-			must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 			for _, n := range []int{100, 1600, 1600, 101} {
+				must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 				got := encap(t, m, frame(n, 0x88b5), skb{})
 				if (got.verdict == redirect) != (n < 1600) {
 					t.Fatalf("frame of %d bytes: verdict %d", n, got.verdict)
@@ -181,7 +181,7 @@ func TestSequenceReceived(t *testing.T) {
 // TestSequenceAbsent takes frames without the S bit as they come, whatever lies
 // in the place of the number, and never lets them move it (RFC 3931 section 4.6).
 func TestSequenceAbsent(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	f := carriers()[0]
 	r := f.receive(t)
 	r.Sequencing = true
@@ -202,7 +202,7 @@ func TestSequenceAbsent(t *testing.T) {
 
 // TestSequenceOff ignores numbers unless the session is sequenced.
 func TestSequenceOff(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	f := carriers()[2]
 	must(t, m.PutReceive(f.receive(t)))
 	for _, number := range []uint32{7, 7, 6, 5, 100} {

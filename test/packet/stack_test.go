@@ -22,7 +22,7 @@ func fromStack(t testing.TB, m *maps.Maps, packet []byte) result {
 // TestStackFormats delivers what the stack had first in all 24 formats, like
 // what comes from the wire, with tags, marks and padding treated the same.
 func TestStackFormats(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	packets, octets := uint64(0), uint64(0)
 	for _, f := range formats() {
 		for what, to := range deliveries {
@@ -83,7 +83,7 @@ var stackRows = []struct {
 // TestStackVerdicts lets nothing that the stack had go back to it, which would
 // be a loop, and counts what it drops.
 func TestStackVerdicts(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	must(t, m.SetAdmission(admission(false)))
 	for _, f := range carriers() {
 		must(t, m.PutReceive(f.receive(t)))
@@ -110,7 +110,7 @@ func TestStackVerdicts(t *testing.T) {
 // TestStackMark takes no mark but its own for that of the slow path: others are
 // packets to be routed, of the pseudowire in the mark.
 func TestStackMark(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	f := carriers()[0]
 	must(t, m.PutReceive(f.receive(t)))
 	for _, mark := range []uint32{0, 1, markDecap >> 1} {
@@ -143,7 +143,7 @@ func (f format) insert(b []byte, header byte, added ...byte) []byte {
 // TestLeftToTheStack passes unchanged what the programs do not take apart
 // themselves, and counts it where it is known to be L2TP.
 func TestLeftToTheStack(t *testing.T) {
-	m := open(t, 64)
+	m := openDecap(t, 64)
 	must(t, m.SetAdmission(admission(true)))
 	eight := func() []byte { return []byte{0, 0, 1, 4, 0, 0, 0, 0} } // PadN
 	for _, f := range carriers() {

@@ -115,6 +115,7 @@ func TestVLANCircuits(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%s/%#x", name, row.name, kind), func(t *testing.T) {
 					sent := tagged(frame(97, 0x0800), tags...)
 					before := dropsBy(t, m)
+					must(t, m.Lease(dataplane.Flow{Local: own.Local, Remote: own.Remote}, nh))
 					got := p.encap(t, m, sent)
 					wantDropped := ""
 					switch {
@@ -212,10 +213,9 @@ func impose(tags []tag, to dataplane.Imposition) []tag {
 // TestImposition pops and pushes tags of every kind, in and beside the frame,
 // with every checksum right.
 func TestImposition(t *testing.T) {
-	p := newPort(t)
+	m, p, nh := open(t, 64), newPort(t), lease(1500)
 	for _, f := range carriers() {
-		nh := lease(1500)
-		m := withTransmit(t, f.transmit(t), &nh)
+		leased := f.keep(t, m, nh)
 		want := dataplane.Counters{}
 		drops := map[dataplane.Drop]uint64{}
 		for name, tags := range stacks {
@@ -226,6 +226,7 @@ func TestImposition(t *testing.T) {
 						tx := f.transmit(t)
 						tx.Tags = to
 						must(t, m.PutTransmit(tx))
+						leased.renew(t)
 						for _, n := range []int{20, 61, 1001} {
 							got := p.encap(t, m, tagged(frame(n, 0x88b5), tags...))
 							if name == "four" {
@@ -252,6 +253,7 @@ func TestImposition(t *testing.T) {
 		if diff := diffOf(want, all[pseudowire]); diff != "" || !maps.Equal(drops, dropsOf(t, m)) {
 			t.Errorf("%s: counters (-want +got):\n%s", f.name, diff)
 		}
+		must(t, m.Forget(pseudowire))
 	}
 }
 
@@ -259,15 +261,15 @@ func TestImposition(t *testing.T) {
 // with those that come in.
 func TestImpositionTooBig(t *testing.T) {
 	p := newPort(t)
-	f := carriers()[0]
-	nh := lease(1500)
-	m := withTransmit(t, f.transmit(t), &nh)
+	f, nh := carriers()[0], lease(1500)
+	m := withTransmit(t, f.transmit(t), nil)
 	for name, tags := range map[string][]tag{"untagged": nil, "QinQ": {{0x88a8, 1}, {0x8100, 2}}, "inside": {{0x9100, 1}, {0x8100, 2}}} {
 		for _, to := range []dataplane.Imposition{{}, {Pop: 1}, {Pop: 2}, {Push: dataplane.Tag{Type: 0x8100, VID: 9}}} {
 			t.Run(fmt.Sprintf("%s/%+v", name, to), func(t *testing.T) {
 				tx := f.transmit(t)
 				tx.Tags, tx.TooBig = to, dataplane.TooBigDrop
 				must(t, m.PutTransmit(tx))
+				must(t, m.Lease(dataplane.Flow{Local: tx.Local, Remote: tx.Remote}, nh))
 				largest := 1500 + 14 - f.header() - 4*len(impose(tags, to))
 				if got := p.encap(t, m, tagged(frame(largest, 0x0800), tags...)); got.verdict != redirect || len(got.packet) != 1514 {
 					t.Errorf("%d bytes without tags: verdict %d, %d bytes out", largest, got.verdict, len(got.packet))

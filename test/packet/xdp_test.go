@@ -77,7 +77,7 @@ func decapByXDP(t *testing.T, m *maps.Maps, r dataplane.Receive) {
 // TestXDPEncapFormats sends in all 24 formats what the tc program sends, which
 // is what gopacket builds.
 func TestXDPEncapFormats(t *testing.T) {
-	m := open(t, 64)
+	m := openXDP(t, 64)
 	var want dataplane.Counters
 	for _, f := range formats() {
 		t.Run(f.name, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestXDPEncapFormats(t *testing.T) {
 // TestXDPKernelPackets takes both directions of every packet that the kernel's
 // own L2TPv3 sent.
 func TestXDPKernelPackets(t *testing.T) {
-	m := open(t, 64)
+	m := openXDP(t, 64)
 	for _, c := range captures(t) {
 		t.Run(c.name, func(t *testing.T) {
 			r := c.receive(t)
@@ -146,7 +146,7 @@ func TestXDPKernelPackets(t *testing.T) {
 // TestXDPEncapByTC passes unchanged what a circuit wants and XDP cannot do, and
 // what it could not send.
 func TestXDPEncapByTC(t *testing.T) {
-	m := open(t, 64)
+	m := openXDP(t, 64)
 	tag := dataplane.Tag{Type: 0x8100, VID: 5}
 	for name, change := range map[string]func(*dataplane.Transmit, *maps.Port, *dataplane.NextHop){
 		"nothing":              func(*dataplane.Transmit, *maps.Port, *dataplane.NextHop) {},
@@ -194,7 +194,7 @@ func TestXDPEncapByTC(t *testing.T) {
 
 // TestXDPEncapWithoutLease leaves routing and resolving to the tc program.
 func TestXDPEncapWithoutLease(t *testing.T) {
-	m := open(t, 64)
+	m := openXDP(t, 64)
 	for _, f := range carriers() {
 		t.Run(f.name, func(t *testing.T) {
 			tx := f.transmit(t)
@@ -210,7 +210,7 @@ func TestXDPEncapWithoutLease(t *testing.T) {
 
 // TestXDPEncapLargest draws the line at the byte.
 func TestXDPEncapLargest(t *testing.T) {
-	m := open(t, 64)
+	m := openXDP(t, 64)
 	for _, f := range carriers() {
 		t.Run(f.name, func(t *testing.T) {
 			encapByXDP(t, m, f.transmit(t), 1500)
@@ -227,7 +227,7 @@ func TestXDPEncapLargest(t *testing.T) {
 
 // TestXDPEncapChoices does what a template and a flag alone decide.
 func TestXDPEncapChoices(t *testing.T) {
-	m := open(t, 64)
+	m := openXDP(t, 64)
 	t.Run("no UDP checksum over IPv6", func(t *testing.T) {
 		f := format{v6: true, udp: true}
 		tx := f.transmit(t)
@@ -263,7 +263,7 @@ func TestXDPEncapChoices(t *testing.T) {
 // TestXDPEncapNotReady leaves a circuit to tc whose driver may still take tags out
 // of its frames, or that is an underlay.
 func TestXDPEncapNotReady(t *testing.T) {
-	m := open(t, 64)
+	m := openXDP(t, 64)
 	out := maps.Port{IfIndex: otherPort, Underlay: true, Largest: largest}
 	for _, f := range carriers() {
 		encapByXDP(t, m, f.transmit(t), 1500)

@@ -12,7 +12,7 @@ import (
 // TestXDPDecapFormats delivers in all 24 formats what the tc program delivers,
 // without what lies behind the packet.
 func TestXDPDecapFormats(t *testing.T) {
-	m := open(t, 64)
+	m := openXDP(t, 64)
 	var want dataplane.Counters
 	for _, f := range formats() {
 		t.Run(f.name, func(t *testing.T) {
@@ -44,7 +44,7 @@ func TestXDPDecapFormats(t *testing.T) {
 // and uncounted, so that the tc program sees it as it came; only a wrong
 // cookie, which comes in floods, ends here, and is counted as there.
 func TestXDPVerdicts(t *testing.T) {
-	m := open(t, 64)
+	m := openXDP(t, 64)
 	setPorts(t, m, loopback(true), maps.Port{IfIndex: otherPort, Largest: largest})
 	for _, row := range verdictRows() {
 		for _, f := range carriers() {
@@ -83,7 +83,7 @@ func TestXDPVerdicts(t *testing.T) {
 // TestXDPDecapTruncated cuts a packet at every length: all pass unchanged but
 // the whole one.
 func TestXDPDecapTruncated(t *testing.T) {
-	m := open(t, 64)
+	m := openXDP(t, 64)
 	for _, f := range carriers() {
 		t.Run(f.name, func(t *testing.T) {
 			decapByXDP(t, m, f.receive(t))
@@ -104,7 +104,7 @@ func TestXDPDecapTruncated(t *testing.T) {
 // TestXDPDecapByTC passes unchanged what a session wants and XDP cannot do, and
 // what it could not deliver.
 func TestXDPDecapByTC(t *testing.T) {
-	m := open(t, 64)
+	m := openXDP(t, 64)
 	tag := dataplane.Tag{Type: 0x8100, VID: 5}
 	for name, change := range map[string]func(*dataplane.Receive, *maps.Port, *maps.Port){
 		"nothing":                func(*dataplane.Receive, *maps.Port, *maps.Port) {},
@@ -147,7 +147,7 @@ func TestXDPDecapByTC(t *testing.T) {
 // TestXDPDecapCongestion leaves packets with a mark that the inner frame has to
 // show, ECT(1) or CE, to the tc program.
 func TestXDPDecapCongestion(t *testing.T) {
-	m := open(t, 64)
+	m := openXDP(t, 64)
 	for _, f := range carriers() {
 		t.Run(f.name, func(t *testing.T) {
 			decapByXDP(t, m, f.receive(t))
@@ -174,7 +174,7 @@ func TestXDPDecapCongestion(t *testing.T) {
 
 // TestXDPDecapChoices does what a flag alone decides.
 func TestXDPDecapChoices(t *testing.T) {
-	m := open(t, 64)
+	m := openXDP(t, 64)
 	t.Run("previous cookie", func(t *testing.T) {
 		for _, f := range formats() {
 			if len(f.cookie) == 0 {
@@ -225,7 +225,7 @@ func countersOf(t *testing.T, m *maps.Maps) dataplane.Counters {
 // TestXDPLarge has the programs for frames of any size do what the others do, and
 // leave frames that fit no page to tc.
 func TestXDPLarge(t *testing.T) {
-	m := open(t, 64)
+	m := openXDP(t, 64)
 	for _, f := range carriers() {
 		t.Run(f.name, func(t *testing.T) {
 			for _, n := range []int{60, 1514, 3301, 5000} {

@@ -12,7 +12,7 @@ import (
 
 // upTime is how long a pseudowire may take to come up: BGP included, on a busy
 // machine.
-const upTime = 40 * time.Second
+const upTime = 90 * time.Second
 
 // pseudowire is a row of "longwire show pseudowires -o json".
 type pseudowire struct {
