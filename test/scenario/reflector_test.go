@@ -58,7 +58,7 @@ func (p *pair) reflectBy(kind string, n *lab.Namespace, address netip.Addr) *rou
 		r.start = func() *lab.Daemon { server.Restart(); return server.Daemon }
 		r.Daemon = server.Daemon
 	case "frr":
-		router := frr.Start(n, name, p.documented("frr.conf", address))
+		router := frr.StartWithZebra(n, name, p.documented("frr.conf", address))
 		r.start = func() *lab.Daemon { router.Restart(); return router.Daemon }
 		r.Daemon = router.Daemon
 	default:
