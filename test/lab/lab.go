@@ -86,6 +86,17 @@ func (l *Lab) Write(name, content string) string {
 	return path
 }
 
+// Mkdir makes a directory in the lab's directory, for its owner alone, and
+// returns its path.
+func (l *Lab) Mkdir(name string) string {
+	l.tb.Helper()
+	path := l.Path(name)
+	if err := os.Mkdir(path, 0o700); err != nil {
+		l.tb.Fatalf("%v", err)
+	}
+	return path
+}
+
 // BPFFS mounts a bpf file system of the lab's own and returns its path. What is
 // still pinned in it when the test ends goes with it.
 func (l *Lab) BPFFS() string {

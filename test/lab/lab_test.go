@@ -27,7 +27,8 @@ func TestLabLeavesNothingBehind(t *testing.T) {
 		l, a, _ := line(t)
 		id, dir = l.ID(), l.Dir()
 		l.BPFFS()
-		l.Write("file", "text")
+		l.Mkdir("own")
+		a.Lab().Write("own/file", "text")
 		a.Start("sleeper", "sleep", "100")
 		if _, err := os.Stat(a.Path()); err != nil {
 			t.Fatal(err)

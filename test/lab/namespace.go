@@ -64,6 +64,9 @@ func (n *Namespace) remove() {
 	}
 }
 
+// Lab returns the lab that the namespace is in.
+func (n *Namespace) Lab() *Lab { return n.lab }
+
 // Path returns the file that stands for the namespace.
 func (n *Namespace) Path() string { return netnsDir + "/" + n.Name }
 

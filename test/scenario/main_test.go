@@ -6,13 +6,20 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 
 	"longwire/test/lab"
+	"longwire/test/peer/gobgpd"
 )
 
-// The programs under test, built once for all tests.
-var longwire, reflector string
+// The programs under test, built once for all tests; gobgpd only where it is the
+// route reflector.
+var longwire, reflector, gobgpdBinary string
+
+// reflectors are the kinds of route reflector between the PEs: the first one
+// everywhere, and the last one as the second where a test wants two.
+var reflectors = flag.String("reflector", "rr", "route reflectors: rr, gobgpd, frr, or two of them as in frr,gobgpd")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -28,6 +35,12 @@ func run(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	for pkg, path := range map[string]*string{"longwire/cmd/longwire": &longwire, "longwire/test/peer/rr": &reflector} {
 		if *path, err = lab.Build(dir, pkg); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	if slices.Contains(reflectorKinds(), "gobgpd") {
+		if gobgpdBinary, err = gobgpd.Build(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
