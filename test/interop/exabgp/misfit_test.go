@@ -38,6 +38,8 @@ type misfit struct {
 	password                string // ours
 	theirASN, theyExpect    uint32
 	theirPassword, family   string
+	passive                 bool   // it never connects to us
+	configured              string // our address in its configuration; "" = the right one
 	state, reason, contains string // state "" = any but established
 }
 
@@ -78,6 +80,23 @@ func TestMisfits(t *testing.T) {
 	}
 }
 
+// TestFRRListens has a bgpd that waits for us and wants something else.
+func TestFRRListens(t *testing.T) {
+	t.Parallel()
+	for _, m := range []misfit{
+		{name: "two TCP-MD5 passwords, and it never connects", password: "ours", theirPassword: "theirs", passive: true, reason: "unreachable", contains: "timeout"},
+		{name: "we are not configured there", configured: "10.0.1.77", reason: "closed_at_once", contains: "before there was a session"},
+	} {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			matrix.Record(t, badInput, m.name+": "+m.reason, "FRR "+bgpd)
+			s := newMisfit(t, m)
+			startFRR(t, s.Topology, m)
+			s.shows(t, m)
+		})
+	}
+}
+
 func startExaBGP(t *testing.T, top *lab.Topology, m misfit) {
 	exabgp.Start(t, top.Lab, top.P, exabgp.Config{
 		Local: there, Neighbor: here, LocalASN: cmp.Or(m.theirASN, 65000), NeighborASN: cmp.Or(m.theyExpect, 65000),
@@ -89,15 +108,19 @@ func startFRR(_ *testing.T, top *lab.Topology, m misfit) { frr.Start(top.P, "bgp
 
 // bgpd is FRR's configuration.
 func (m misfit) bgpd() string {
+	us := cmp.Or(m.configured, here.String())
 	lines := []string{
 		fmt.Sprintf("router bgp %d", cmp.Or(m.theirASN, 65000)), "bgp router-id " + there.String(),
 		"no bgp default ipv4-unicast", "no bgp ebgp-requires-policy",
-		fmt.Sprintf("neighbor %s remote-as %d", here, cmp.Or(m.theyExpect, 65000)), fmt.Sprintf("neighbor %s timers connect 1", here),
+		fmt.Sprintf("neighbor %s remote-as %d", us, cmp.Or(m.theyExpect, 65000)), fmt.Sprintf("neighbor %s timers connect 1", us),
+	}
+	if m.passive {
+		lines = append(lines, fmt.Sprintf("neighbor %s passive", us))
 	}
 	if m.theirPassword != "" {
-		lines = append(lines, fmt.Sprintf("neighbor %s password %s", here, m.theirPassword))
+		lines = append(lines, fmt.Sprintf("neighbor %s password %s", us, m.theirPassword))
 	}
-	return strings.Join(append(lines, "address-family "+cmp.Or(m.family, "l2vpn evpn"), fmt.Sprintf("neighbor %s activate", here), "exit-address-family", ""), "\n")
+	return strings.Join(append(lines, "address-family "+cmp.Or(m.family, "l2vpn evpn"), fmt.Sprintf("neighbor %s activate", us), "exit-address-family", ""), "\n")
 }
 
 // newMisfit starts the agent of a misfit, with two routes to announce.
