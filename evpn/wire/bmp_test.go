@@ -49,6 +49,11 @@ func open(families ...bgp.RouteFamily) *bgp.BGPMessage {
 	return bgp.NewBGPOpenMessage(65000, 90, "192.0.2.254", parameters)
 }
 
+// peerUp is the message of a session whose other end has sent an OPEN.
+func peerUp(t testing.TB, theirs *bgp.BGPMessage) []byte {
+	return serialize(t, bmp.NewBMPPeerUpNotification(peerHeader("192.0.2.254"), "192.0.2.1", 179, 40000, open(bgp.RF_EVPN), theirs))
+}
+
 // cut takes n bytes off the end.
 func cut(b []byte, n int) []byte { return b[:len(b)-n] }
 
@@ -69,9 +74,6 @@ func TestDecodeBMP(t *testing.T) {
 	}
 	withEVPN := ofPeer(wire.BMPPeerUp)
 	withEVPN.EVPN = true
-	up := func(theirs *bgp.BGPMessage) []byte {
-		return serialize(t, bmp.NewBMPPeerUpNotification(peerHeader("192.0.2.254"), "192.0.2.1", 179, 40000, open(bgp.RF_EVPN), theirs))
-	}
 	route := ofPeer(wire.BMPRouteMonitoring)
 	route.Update.Reach = []evpn.Endpoint{route101()}
 	route6 := route
@@ -91,10 +93,10 @@ func TestDecodeBMP(t *testing.T) {
 		{"initiation without a name", serialize(t, bmp.NewBMPInitiation(nil)), wire.BMPMessage{Kind: wire.BMPInitiation}},
 		{"route of an IPv4 peer", routeMonitoring(t, "192.0.2.254", good), route},
 		{"route of an IPv6 peer", routeMonitoring(t, "2001:db8::fe", good), route6},
-		{"peer up", up(open(bgp.RF_IPv4_UC, bgp.RF_EVPN)), withEVPN},
-		{"peer up without capabilities", up(open()), ofPeer(wire.BMPPeerUp)},
-		{"peer up of other families", up(open(bgp.RF_IPv4_UC, bgp.RF_VPLS)), ofPeer(wire.BMPPeerUp)},
-		{"peer up, cut", cut(up(open(bgp.RF_EVPN)), 4), ofPeer(wire.BMPPeerUp)},
+		{"peer up", peerUp(t, open(bgp.RF_IPv4_UC, bgp.RF_EVPN)), withEVPN},
+		{"peer up without capabilities", peerUp(t, open()), ofPeer(wire.BMPPeerUp)},
+		{"peer up of other families", peerUp(t, open(bgp.RF_IPv4_UC, bgp.RF_VPLS)), ofPeer(wire.BMPPeerUp)},
+		{"peer up, cut", cut(peerUp(t, open(bgp.RF_EVPN)), 4), ofPeer(wire.BMPPeerUp)},
 		{"peer down, we notified", down(1, notification), downWith(1, "we closed the session: cease (6/2)", 6, 2)},
 		{"peer down by an event of ours", down(2, nil), downWith(2, "we closed the session without a notification", 0, 0)},
 		{"peer down, notified", down(3, notification), downWith(3, "the peer closed the session: cease (6/2)", 6, 2)},

@@ -67,13 +67,16 @@ func (a *Agent) Configure(config Config) {
 	a.File = a.lab.Write(a.Role+".yaml", text)
 }
 
+// launchTime is how long an agent may take to start: its self-test makes
+// namespaces and sends packets, on a machine that may be busy or emulated.
+const launchTime = 3 * time.Minute
+
 // Launch starts the agent and waits until its control socket answers.
 func (a *Agent) Launch() {
 	a.lab.tb.Helper()
 	argv := append(append([]string(nil), a.Wrapper...), a.Binary, "agent", "-c", a.File)
 	a.daemon = a.Start("agent-"+a.Role, argv...)
-	// The self-test comes first, and takes its time on a virtual machine.
-	a.lab.Poll(3*time.Minute, "agent of "+a.Role, func() error {
+	a.lab.Poll(launchTime, "agent of "+a.Role, func() error {
 		_, err := a.Show("pseudowires")
 		return errors.Join(err, a.daemon.Running())
 	})

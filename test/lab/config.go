@@ -12,6 +12,7 @@ type Config struct {
 	Router      Router       `yaml:"router"`
 	BGP         *BGP         `yaml:"bgp,omitempty"`
 	Dataplane   *Dataplane   `yaml:"dataplane,omitempty"`
+	Metrics     *Metrics     `yaml:"metrics,omitempty"`
 	State       State        `yaml:"state"`
 	Pseudowires []Pseudowire `yaml:"pseudowires"`
 }
@@ -48,6 +49,11 @@ type Dataplane struct {
 	Attach   string `yaml:"attach,omitempty"`
 	Capacity int    `yaml:"capacity,omitempty"`
 	More     Keys   `yaml:",inline"`
+}
+
+// Metrics is the section metrics.
+type Metrics struct {
+	Listen string `yaml:"listen"`
 }
 
 // State is the section state.

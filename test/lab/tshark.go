@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"fmt"
 	"strings"
 )
 
@@ -43,4 +44,20 @@ func L2TPOptions(cookie int, sublayer bool) []string {
 		"-o", "l2tp.cookie_size:" + size, "-o", "l2tp.l2_specific:" + specific, "-d", "l2tp.pw_type==0,eth",
 		"-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE",
 	}
+}
+
+// TsharkVersion returns the name and version of the installed tshark, as it says
+// itself: "tshark 4.0.17".
+func TsharkVersion(ctx context.Context) (string, error) {
+	out, err := run(ctx, "tshark", "--version")
+	if err != nil {
+		return "", fmt.Errorf("ask tshark for its version: %w", err)
+	}
+	words := strings.Fields(out)
+	for i, word := range words {
+		if word == "(Wireshark)" && i+1 < len(words) {
+			return "tshark " + strings.TrimSuffix(words[i+1], "."), nil
+		}
+	}
+	return "", fmt.Errorf("tshark says nothing of its version: %q", out)
 }

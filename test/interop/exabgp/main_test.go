@@ -4,6 +4,7 @@
 package interop
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -11,14 +12,21 @@ import (
 
 	"longwire/test/lab"
 	"longwire/test/peer/exabgp"
+	"longwire/test/peer/frr"
 )
 
-// longwire is the program under test, built once for all tests; column names
-// the ExaBGP that is installed.
-var longwire, column string
+// longwire is the program under test, built once for all tests; column and bgpd
+// name the ExaBGP and the FRR that are installed.
+var longwire, column, bgpd string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	// Most of the time the tests wait for timers of BGP.
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		if err := f.Value.Set("4"); err != nil {
+			panic(err)
+		}
+	}
 	os.Exit(run(m))
 }
 
@@ -31,6 +39,9 @@ func run(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	if longwire, err = lab.Build(dir, "longwire/cmd/longwire"); err == nil {
 		column, err = exabgp.Column()
+	}
+	if err == nil {
+		bgpd, err = frr.Version(context.Background())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

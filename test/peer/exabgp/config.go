@@ -51,7 +51,7 @@ func (c Config) text(receiver, output string) string {
 		family = "l2vpn evpn"
 	}
 	add("  family { %s; }", family)
-	add("  api { processes [ decode ]; receive { parsed; packets; consolidate; update; } }")
+	add("  api { processes [ decode ]; receive { parsed; update; } }")
 	add("  l2vpn {")
 	for _, r := range c.Routes {
 		add("    %s;", r.text())

@@ -18,8 +18,20 @@ type Received struct {
 	Tag       uint32
 	Labels    [][]uint32                 // each the label and its raw 24 bits
 	Attribute map[string]json.RawMessage // by ExaBGP's name of them
-	Update    string                     // the body of the UPDATE in hexadecimal
 	Withdrawn bool
+}
+
+// Tunnel returns the value of the Tunnel Encapsulation attribute (RFC 9012) in
+// hexadecimal behind 0x, or nothing. ExaBGP does not know the attribute, and so
+// notes it as partial.
+func (r Received) Tunnel() string {
+	for _, name := range []string{"attribute-0x17-0xE0", "attribute-0x17-0xC0"} {
+		var value string
+		if json.Unmarshal(r.Attribute[name], &value) == nil {
+			return strings.ToLower(value)
+		}
+	}
+	return ""
 }
 
 // line is what ExaBGP prints of an UPDATE.
@@ -33,7 +45,6 @@ type line struct {
 				Withdraw  map[string][]map[string]json.RawMessage            `json:"withdraw"`
 			} `json:"update"`
 		} `json:"message"`
-		Body string `json:"body"`
 	} `json:"neighbor"`
 }
 
@@ -81,7 +92,7 @@ func (l line) routes() ([]Received, error) {
 	update := l.Neighbor.Message.Update
 	add := func(nextHop string, withdrawn bool, list []map[string]json.RawMessage) error {
 		for _, fields := range list {
-			r := Received{NextHop: nextHop, Attribute: update.Attribute, Update: strings.ToLower(l.Neighbor.Body), Withdrawn: withdrawn}
+			r := Received{NextHop: nextHop, Attribute: update.Attribute, Withdrawn: withdrawn}
 			if err := r.read(fields); err != nil {
 				return err
 			}
