@@ -16,6 +16,8 @@ FAIL_ON_SKIP := $(if $(CI),-fail-on-skip)
 # because they measure time.
 NETWORK_TESTS := ./test/scenario ./test/faults
 UNIT_TESTS = $$($(GO) list ./... | grep -vE '/test/(scenario|faults)$$')
+# With strangers: each "--" begins a run of go test.
+INTEROP_TESTS := -- -count=1 -p 1 -timeout 20m ./test/vm/... ./test/interop/...
 # GoBGP v3.37.0 has races of its own, so what runs its server is left out.
 RACE_TESTS := ./cmd/... ./evpn ./evpn/wire ./dataplane/... ./test/lab
 
@@ -38,6 +40,14 @@ check: ## Run every test: unit, golden bytes, fuzz seeds, packet tables, end to 
 	./test/deps.sh check
 	$(GO) vet ./...
 	$(GO) run ./test/tools/gotest $(FAIL_ON_SKIP) -- -count=1 $(UNIT_TESTS) -- -count=1 -p 1 -timeout 20m $(NETWORK_TESTS)
+
+.PHONY: interop
+interop: ## Run Longwire against programs that we did not write, and write docs/interop.md (root).
+	./test/deps.sh interop
+	results=$$(mktemp -d); trap 'rm -rf "$$results"' EXIT; failed=0; \
+	LONGWIRE_MATRIX=$$results $(GO) run ./test/tools/gotest -fail-on-skip $(INTEROP_TESTS) || failed=1; \
+	$(GO) run ./test/tools/matrix "$$results" docs/interop.md; \
+	exit $$failed
 
 .PHONY: race
 race: ## Run the tests of our own code again under the race detector.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a make target needs and that are missing:
-#   deps.sh demo|check|race|generate|lint|bench
+#   deps.sh demo|check|interop|race|generate|lint|bench
 # It changes nothing when all are there, and says what to install when it may not.
 set -euo pipefail
 
@@ -8,11 +8,12 @@ network=(iproute2 iputils-ping util-linux)
 case "${1:-}" in
   demo) packages=("${network[@]}") ;;
   check) packages=("${network[@]}" ethtool tcpdump tshark) ;;
+  interop) packages=("${network[@]}" ethtool tcpdump tshark frr exabgp docker.io qemu-system-x86 busybox-static xz-utils zstd) ;;
   bench) packages=("${network[@]}" ethtool iperf3) ;;
   generate) packages=(clang-19 llvm-19 libbpf-dev linux-libc-dev) ;;
   race) packages=("${network[@]}" ethtool tcpdump tshark gcc libc6-dev) ;;
   lint) packages=() ;;
-  *) echo "usage: $0 demo|check|race|generate|lint|bench" >&2; exit 2 ;;
+  *) echo "usage: $0 demo|check|interop|race|generate|lint|bench" >&2; exit 2 ;;
 esac
 
 if ! command -v "${GO:-go}" >/dev/null; then
@@ -40,7 +41,17 @@ fi
 echo "Installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 install() { apt-get install -y -qq --no-install-recommends "${missing[@]}" >/tmp/longwire-apt.$$ 2>&1; }
-trap 'rm -f /tmp/longwire-apt.$$' EXIT
+# The tests start daemons where and when they need them: installing bgpd or
+# dockerd shall not start one on this host (invoke-rc.d(8)).
+policy=${POLICY_RC_D:-/usr/sbin/policy-rc.d}
+if [ -e "$policy" ]; then
+  policy=
+fi
+trap 'rm -f /tmp/longwire-apt.$$ $policy' EXIT
+if [ -n "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+fi
 # The lists of a fresh machine are empty or old: the first try may fail.
 if ! install; then
   apt-get update -qq

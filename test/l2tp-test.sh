@@ -228,17 +228,14 @@ endpoint() {
   esac
 }
 
-ifindex() {
-  local index rest
-  IFS=: read -r index rest < <(ip -n "$id-$1" -o link show dev "$2")
-  echo "$index"
-}
-
+# The interfaces are given by name: "ip link show" would look through every
+# namespace of the host for the far end of a veth, and complain of one that is
+# just being made.
 start_longwire() {
   local family=$1 encapsulation=$2 ns=$3 far=${peer[$3]}
   in_ns "$ns" "$map_session" -l "$(endpoint "$family" "$encapsulation" "$ns")" -p "$(endpoint "$family" "$encapsulation" "$far")" \
     -x "$encapsulation" -i "${session[$ns]}" -I "${session[$far]}" \
-    -E "$(ifindex "$ns" ac0)" -D "$(ifindex "$ns" ul0)" --pins "$work/bpf/$ns"
+    -E ac0 -D ul0 --pins "$work/bpf/$ns"
 }
 
 # kernel_tunnel NS FAMILY ENCAPSULATION LOCAL REMOTE TUNNEL PEER-TUNNEL

@@ -1,6 +1,7 @@
 package original
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -117,6 +118,22 @@ func TestShellsAtEndOfInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	if code, out := s.end(time.Minute); code == 1 || strings.Count(out, "shell in ns") != 4 {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
+}
+
+// TestForeignNamespace runs beside a namespace that another program is just
+// making: it has its name, and is not there yet.
+func TestForeignNamespace(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join("/run/netns", fmt.Sprintf("lwlab%d-0-half-made", os.Getpid()))
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(name)
+	// What a step has said is shown when it fails.
+	code, out := start(t, program(t, "echo out of order >&2; exit 1"), "-t", "ipv4", "-e", "ip", "-f", overlays+"/both.conf").end(time.Minute)
+	if code != 1 || !strings.Contains(out, "Longwire in ns1: FAILED\n    out of order\nipv4 ip: Longwire in ns2: FAILED\n    out of order\n") {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}
 }

@@ -25,7 +25,7 @@ func newWorld(t *testing.T, installed, user string, failures int) world {
 	w.command(t, "go", "")
 	w.command(t, "id", "echo "+user)
 	w.command(t, "dpkg-query", `for p in `+installed+`; do [ "${!#}" = "$p" ] && printf installed && exit 0; done; exit 1`)
-	for _, name := range []string{"bash", "rm", "cat", "env"} {
+	for _, name := range []string{"bash", "rm", "cat", "env", "chmod"} {
 		path, err := exec.LookPath(name)
 		if err != nil {
 			t.Fatal(err)
@@ -36,6 +36,7 @@ func newWorld(t *testing.T, installed, user string, failures int) world {
 	}
 	if failures >= 0 {
 		w.command(t, "apt-get", `echo "apt-get $*" >> `+w.log+`
+`+w.policy()+` 2>/dev/null; [ $? = 101 ] || echo "a service may start" >> `+w.log+`
 [ "$1" = install ] || exit 0
 left=`+strings.Repeat("x", failures)+`
 tries=$(cat `+w.dir+`/tries 2>/dev/null || true)
@@ -45,6 +46,9 @@ echo "E: no such package"; exit 100`)
 	}
 	return w
 }
+
+// policy is the world's policy-rc.d, which says whether services may start.
+func (w world) policy() string { return filepath.Join(w.dir, "policy-rc.d") }
 
 func (w world) command(t *testing.T, name, body string) {
 	t.Helper()
@@ -62,7 +66,7 @@ func (w world) command(t *testing.T, name, body string) {
 func (w world) run(t *testing.T, target string) (apt, said string, err error) {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(w.dir, "bash"), "../../deps.sh", target)
-	cmd.Env = []string{"PATH=" + w.dir}
+	cmd.Env = []string{"PATH=" + w.dir, "POLICY_RC_D=" + w.policy()}
 	out, err := cmd.CombinedOutput()
 	log, logErr := os.ReadFile(w.log)
 	if logErr != nil && !os.IsNotExist(logErr) {
@@ -91,13 +95,16 @@ func TestDeps(t *testing.T) {
 		// The race detector runs tests with networks too.
 		{name: "race", installed: "gcc libc6-dev", user: "0", target: "race",
 			apt: install + "iproute2 iputils-ping util-linux ethtool tcpdump tshark\n", said: "Installing"},
+		{name: "strangers", installed: all + " frr exabgp docker.io qemu-system-x86 busybox-static xz-utils", user: "0", target: "interop",
+			apt: install + "zstd\n", said: "Installing zstd"},
 		{name: "no apt-get", installed: "", user: "0", failures: -1, target: "race", fails: true, said: "no apt-get"},
 		{name: "unknown target", installed: all, user: "0", target: "everything", fails: true, said: "usage:"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			apt, said, err := newWorld(t, tt.installed, tt.user, tt.failures).run(t, tt.target)
+			w := newWorld(t, tt.installed, tt.user, tt.failures)
+			apt, said, err := w.run(t, tt.target)
 			if (err != nil) != tt.fails {
 				t.Errorf("error %v, want one: %v", err, tt.fails)
 			}
@@ -107,6 +114,25 @@ func TestDeps(t *testing.T) {
 			if !strings.Contains(said, tt.said) {
 				t.Errorf("said %q, want %q in it", said, tt.said)
 			}
+			if _, err := os.Stat(w.policy()); err == nil {
+				t.Error("services are still kept from starting")
+			}
 		})
+	}
+}
+
+// A host that has a policy of its own keeps it.
+func TestPolicyOfTheHost(t *testing.T) {
+	w := newWorld(t, "", "0", 0)
+	w.command(t, "policy-rc.d", "exit 101")
+	before, err := os.ReadFile(w.policy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, said, err := w.run(t, "demo"); err != nil {
+		t.Fatal(err, said)
+	}
+	if after, err := os.ReadFile(w.policy()); err != nil || string(after) != string(before) {
+		t.Errorf("the host's policy is now %q, %v", after, err)
 	}
 }

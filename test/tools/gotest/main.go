@@ -2,10 +2,11 @@
 // test does, and closes with one line of counts. Skipped tests are named; with
 // -fail-on-skip they fail the run.
 //
-//	gotest [-fail-on-skip] -- ./a ./b -- -timeout 15m ./c
+//	gotest [-fail-on-skip] -- ./a ./b -- -C dir -timeout 15m ./c
 //
-// Each "--" begins a group with arguments of its own; groups run one after the
-// other, and a group that fails does not stop the next.
+// Each "--" begins a group with arguments of its own; those that begin with -C
+// and a directory run in the module there. Groups run one after the other, and a
+// group that fails does not stop the next.
 package main
 
 import (
@@ -56,7 +57,7 @@ func arguments(args []string) (failOnSkip bool, groups [][]string, err error) {
 // failed is no error here, because the report knows; that go test failed
 // without any failed test is.
 func runGroup(r *report, args []string) error {
-	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
+	cmd := exec.Command("go", goTest(args)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -71,4 +72,14 @@ func runGroup(r *report, args []string) error {
 		return fmt.Errorf("go test %v: %w", args, err)
 	}
 	return readErr
+}
+
+// goTest returns the arguments of go for a group. A group that begins with -C
+// and a directory runs there, in another module; go wants that flag first.
+func goTest(args []string) []string {
+	command := []string{"test"}
+	if len(args) > 1 && args[0] == "-C" {
+		command, args = append(command, args[:2]...), args[2:]
+	}
+	return append(append(command, "-json"), args...)
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -109,5 +111,33 @@ func TestArguments(t *testing.T) {
 		if (err != nil) != tt.fails || skip != tt.skip || !cmp.Equal(groups, tt.groups) {
 			t.Errorf("%q: %v %v %v", tt.args, skip, groups, err)
 		}
+	}
+}
+
+// A group with a directory runs in the module there.
+func TestGroupInAnotherModule(t *testing.T) {
+	for args, want := range map[string]string{
+		"./a -args -x=y":  "test -json ./a -args -x=y",
+		"-C dir -p 1 ./a": "test -C dir -json -p 1 ./a",
+		"-C":              "test -json -C",
+		"-count=1 -C ./a": "test -json -count=1 -C ./a",
+	} {
+		if got := strings.Join(goTest(strings.Fields(args)), " "); got != want {
+			t.Errorf("%s: go %s, want go %s", args, got, want)
+		}
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod":    "module other\n\ngo 1.26\n",
+		"a_test.go": "package other\n\nimport \"testing\"\n\nfunc TestThere(*testing.T) {}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out strings.Builder
+	r := newReport(&out)
+	if err := runGroup(r, []string{"-C", dir, "."}); err != nil || r.passed != 1 || !strings.Contains(out.String(), "TestThere") {
+		t.Errorf("%v, %d passed: %s", err, r.passed, &out)
 	}
 }
