@@ -108,6 +108,10 @@ func (p *pair) killedUnderTraffic(t *testing.T, wires []wire) {
 	}
 	p.flowing(flows, 100)
 	p.agents[1].Daemon().Kill()
+	if *bgpMode == "frr" {
+		p.backAfterFRR(flows, wires, before)
+		return
+	}
 	// Long enough for the leases of next hops to run out.
 	had := flows[0].Received()
 	p.flowing(flows, had+2500)
@@ -120,11 +124,17 @@ func (p *pair) killedUnderTraffic(t *testing.T, wires []wire) {
 			t.Errorf("%v, direction %d: %d of %d frames lost", wires[i/2], i%2+1, lost, sent)
 		}
 	}
+	p.sameSessions(before)
+}
+
+// sameSessions compares the sessions of both sides with those of before.
+func (p *pair) sameSessions(before [3]map[string]pseudowire) {
+	p.t.Helper()
 	for side := 1; side <= 2; side++ {
 		for name, now := range p.mustRead(side) {
 			was := before[side][name]
 			if was.LocalSession != now.LocalSession || was.RemoteSession != now.RemoteSession {
-				t.Errorf("PE%d: sessions changed: %+v, then %+v", side, was, now)
+				p.t.Errorf("PE%d: sessions changed: %+v, then %+v", side, was, now)
 			}
 		}
 	}

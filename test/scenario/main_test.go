@@ -9,10 +9,11 @@ import (
 	"testing"
 
 	"longwire/test/lab"
+	"longwire/test/peer/gobgpd"
 )
 
 // The programs under test, built once for all tests.
-var longwire, reflector string
+var longwire, reflector, gobgpdBinary string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -28,6 +29,12 @@ func run(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	for pkg, path := range map[string]*string{"longwire/cmd/longwire": &longwire, "longwire/test/peer/rr": &reflector} {
 		if *path, err = lab.Build(dir, pkg); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	if *bgpMode == "gobgpd" {
+		if gobgpdBinary, err = gobgpd.Build(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}

@@ -15,10 +15,17 @@ import (
 )
 
 // TestWorkerDies kills the BGP worker under traffic: there is another one soon,
-// and nothing is lost.
+// and nothing is lost. With an operator's daemon it is that daemon that dies and
+// is started again.
 func TestWorkerDies(t *testing.T) {
 	t.Parallel()
 	survives(t, func(p *pair, _ *lab.Daemon) {
+		if daemon := p.outside[1]; daemon != nil {
+			daemon.Kill()
+			p.await(1, wire{}, "stale", "peer_lost")
+			daemon.Restart()
+			return
+		}
 		killed := p.worker(1)
 		if err := syscall.Kill(killed, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
