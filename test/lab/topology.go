@@ -33,6 +33,8 @@ type Options struct {
 	NoCircuitOffloads bool
 	// SecondUplink gives PE 1 another link to the router, without routes.
 	SecondUplink bool
+	// SecondReflector adds a namespace for another route reflector.
+	SecondReflector bool
 }
 
 // Topology is two customers' hosts joined by two PEs and a router between them,
@@ -40,10 +42,11 @@ type Options struct {
 //
 //	CE1 ── PE1 ── P ── PE2 ── CE2
 //	              │
-//	              RR
+//	              RR, and RR2 if wanted
 type Topology struct {
 	*Lab
 	CE1, CE2, P, RR *Namespace
+	RR2             *Namespace // nil unless Options.SecondReflector
 	PE1, PE2        *PE
 	options         Options
 }
@@ -64,6 +67,8 @@ var (
 	PE2Source6 = netip.MustParseAddr("2001:db8::2")
 	RRSource4  = netip.MustParseAddr("192.0.2.254")
 	RRSource6  = netip.MustParseAddr("2001:db8::fe")
+	RR2Source4 = netip.MustParseAddr("192.0.2.253")
+	RR2Source6 = netip.MustParseAddr("2001:db8::fd")
 )
 
 // NewTopology builds the topology in a lab of its own.
@@ -91,6 +96,10 @@ func NewTopology(tb TB, o Options) *Topology {
 	t.attach(t.RR, Uplink, "rr", 3, RRSource4, RRSource6)
 	if o.SecondUplink {
 		t.link(t.PE1.Namespace, Uplink2, "pe1b", 4)
+	}
+	if o.SecondReflector {
+		t.RR2 = t.Namespace("rr2")
+		t.attach(t.RR2, Uplink, "rr2", 5, RR2Source4, RR2Source6)
 	}
 	t.customers()
 	return t

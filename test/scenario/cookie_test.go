@@ -77,24 +77,30 @@ func (p *pair) rotateAll(side int) {
 // which is an old one.
 func (p *pair) switchesTo(side int, fresh, old map[string]session) {
 	p.t.Helper()
-	p.Poll(upTime, fmt.Sprintf("PE%d sends the new cookies", side), func() error {
+	p.sends(side, fresh)
+	for name, was := range old {
+		if now := fresh[name]; now.Cookie == was.Cookie || now.Session != was.Session {
+			p.t.Errorf("%s had %+v and has %+v", name, was, now)
+		}
+	}
+}
+
+// sends waits until a side sends what its far end accepts, by pseudowire.
+func (p *pair) sends(side int, accepted map[string]session) {
+	p.t.Helper()
+	p.Poll(upTime, fmt.Sprintf("PE%d sends what the far end accepts", side), func() error {
 		var rows []session
 		if err := p.agents[side].Read("sessions", &rows, "--cookies"); err != nil {
 			return err
 		}
 		for _, row := range rows {
-			want := fresh[row.Pseudowire]
+			want := accepted[row.Pseudowire]
 			if row.Direction == "transmit" && (row.Session != want.Session || row.Cookie != want.Cookie) {
 				return fmt.Errorf("%+v, want %+v", row, want)
 			}
 		}
 		return nil
 	})
-	for name, was := range old {
-		if now := fresh[name]; now.Cookie == was.Cookie || now.Session != was.Session {
-			p.t.Errorf("%s had %+v and has %+v", name, was, now)
-		}
-	}
 }
 
 // retired waits until no pseudowire of a side accepts a previous cookie.

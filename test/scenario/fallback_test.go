@@ -39,7 +39,7 @@ func TestFallbackAndReturn(t *testing.T) {
 		t.Errorf("fallback uses other sessions than configured: %+v", row)
 	}
 
-	p.reflect()
+	rr.Restart()
 	p.awaitSource(1, w, "signalled")
 	p.awaitSource(2, w, "signalled")
 	p.await(1, signalledOnly, "up", "")

@@ -6,14 +6,20 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 
 	"longwire/test/lab"
 	"longwire/test/peer/gobgpd"
 )
 
-// The programs under test, built once for all tests.
+// The programs under test, built once for all tests; gobgpd only where it is
+// part of a test.
 var longwire, reflector, gobgpdBinary string
+
+// reflectors are the kinds of route reflector between the PEs: the first one
+// everywhere, and the last one as the second where a test wants two.
+var reflectors = flag.String("reflector", "rr", "route reflectors: rr, gobgpd, frr, or two of them as in frr,gobgpd")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -33,7 +39,7 @@ func run(m *testing.M) int {
 			return 1
 		}
 	}
-	if *bgpMode == "gobgpd" {
+	if *bgpMode == "gobgpd" || slices.Contains(reflectorKinds(), "gobgpd") {
 		if gobgpdBinary, err = gobgpd.Build(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1

@@ -168,24 +168,6 @@ func (p *pair) silent(w wire) {
 	}
 }
 
-// reflect starts a route reflector whose clients are both PEs.
-func (p *pair) reflect() *lab.Daemon {
-	p.t.Helper()
-	return p.RR.Start("reflector", reflector, "-router-id", lab.RRSource4.String(), "-asn", "65000",
-		"-client", lab.PE1Source4.String(), "-client", lab.PE2Source4.String())
-}
-
-// byReflector is the BGP section of a client of the route reflector.
-func byReflector(side int) (uint32, *lab.BGP) {
-	local := lab.PE1Source4
-	if side == 2 {
-		local = lab.PE2Source4
-	}
-	return 65000, &lab.BGP{Neighbors: []lab.Neighbor{
-		{Address: lab.RRSource4, ASN: 65000, LocalAddress: local.String(), HoldTime: "9s"},
-	}}
-}
-
 // contains says whether every word is in the text.
 func contains(text string, words ...string) error {
 	for _, word := range words {

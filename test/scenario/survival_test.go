@@ -19,7 +19,7 @@ import (
 // is started again.
 func TestWorkerDies(t *testing.T) {
 	t.Parallel()
-	survives(t, func(p *pair, _ *lab.Daemon) {
+	survives(t, func(p *pair, _ *routeReflector) {
 		if daemon := p.outside[1]; daemon != nil {
 			daemon.Kill()
 			p.await(1, wire{}, "stale", "peer_lost")
@@ -44,28 +44,28 @@ func TestWorkerDies(t *testing.T) {
 // and nothing is lost for that.
 func TestReflectorRestarts(t *testing.T) {
 	t.Parallel()
-	survives(t, func(p *pair, reflector *lab.Daemon) {
-		reflector.Kill()
+	survives(t, func(p *pair, rr *routeReflector) {
+		rr.Kill()
 		p.await(1, wire{}, "stale", "peer_lost")
 		p.await(2, wire{}, "stale", "peer_lost")
-		p.reflect()
+		rr.Restart()
 	})
 }
 
 // survives breaks something of BGP under traffic, waits until all is well again
 // and wants no frame lost and no session changed.
-func survives(t *testing.T, breakIt func(p *pair, reflector *lab.Daemon)) {
+func survives(t *testing.T, breakIt func(p *pair, rr *routeReflector)) {
 	t.Helper()
 	wires := []wire{{number: 0, signalled: true, cookie: 8}, {number: 1, signalled: true, cookie: 8, v6: true, udp: true}}
 	p := newPair(t, lab.Options{Circuits: len(wires)}, wires, byReflector)
-	reflector := p.reflect()
+	rr := p.reflect()
 	p.launch()
 	before := p.mustRead(1)
 	var flows []*lab.Stream
 	for _, w := range wires {
 		flows = append(flows, p.Stream(p.CE1, lab.HostPort(w.number), p.CE2, lab.HostPort(w.number), 2*time.Millisecond))
 	}
-	breakIt(p, reflector)
+	breakIt(p, rr)
 	p.awaitAllUp(1)
 	p.awaitAllUp(2)
 	for i, flow := range flows {

@@ -1,0 +1,98 @@
+package scenario
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/go-cmp/cmp"
+
+	"longwire/test/peer/updates"
+)
+
+// check is one thing that a reflector does to every route.
+type check struct {
+	name  string
+	holds func(r reflected) error
+}
+
+// announced makes a check of routes that are not withdrawn.
+func announced(name string, holds func(r reflected) error) check {
+	return check{name, func(r reflected) error {
+		if r.in.Withdrawn {
+			return nil
+		}
+		return holds(r)
+	}}
+}
+
+// checks lists what a reflector leaves as it is, adds, and changes.
+func (r *routeReflector) checks() []check {
+	return []check{
+		{"route key and withdrawal unchanged", func(r reflected) error {
+			if r.in.Key != r.out.Key || r.in.Withdrawn != r.out.Withdrawn {
+				return fmt.Errorf("%+v became %+v", r.in, r.out)
+			}
+			return nil
+		}},
+		announced("attribute 23 byte-identical", unchanged(updates.TunnelEncapsulation)),
+		announced("communities (route target, Layer 2 Attributes) byte-identical", unchanged(updates.ExtendedCommunities)),
+		announced("next hop, local preference, origin, AS path unchanged", func(r reflected) error {
+			if !r.in.NextHop.IsValid() || r.in.NextHop != r.out.NextHop {
+				return fmt.Errorf("next hop %v became %v", r.in.NextHop, r.out.NextHop)
+			}
+			if path := r.out.Attributes[updates.ASPath].Value; len(path) != 0 {
+				return fmt.Errorf("AS path %x", path)
+			}
+			return errors.Join(unchanged(updates.LocalPref)(r), unchanged(updates.Origin)(r))
+		}),
+		announced("ORIGINATOR_ID and CLUSTER_LIST added", r.added),
+		announced(r.label()),
+	}
+}
+
+// added checks the attributes that were not there before: those of a reflector
+// (RFC 4456), from bgpd also a MULTI_EXIT_DISC of 0, and no others.
+func (r *routeReflector) added(one reflected) error {
+	want := map[byte][]byte{updates.OriginatorID: one.from.AsSlice(), updates.ClusterList: r.address.AsSlice()}
+	if r.kind == "frr" {
+		want[updates.MED] = make([]byte, 4)
+	}
+	for kind := range one.in.Attributes {
+		want[kind] = one.out.Attributes[kind].Value // other checks look at it
+	}
+	got := map[byte][]byte{}
+	for kind, attribute := range one.out.Attributes {
+		got[kind] = attribute.Value
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		return fmt.Errorf("attributes (-want +got):\n%s", diff)
+	}
+	return nil
+}
+
+// unchanged says that an attribute is there and every byte of it is as it was.
+func unchanged(attribute byte) func(r reflected) error {
+	return func(r reflected) error {
+		if len(r.in.Attributes[attribute].Bytes) == 0 {
+			return fmt.Errorf("attribute %d is not there", attribute)
+		}
+		return same(r.in, r.out, attribute)
+	}
+}
+
+// implicitNull is the label field of our routes: label 3, and no more bits.
+const implicitNull = 3 << 4
+
+// label says what becomes of the label.
+func (r *routeReflector) label() (name string, holds func(r reflected) error) {
+	name, want := "label unchanged", uint32(implicitNull)
+	if r.kind == "frr" {
+		name, want = "label becomes 0", 0
+	}
+	return name, func(r reflected) error {
+		if r.in.Label != implicitNull || r.out.Label != want {
+			return fmt.Errorf("label field %#06x became %#06x, want %#06x", r.in.Label, r.out.Label, want)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,126 @@
+package scenario
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"longwire/test/lab"
+	results "longwire/test/matrix"
+	"longwire/test/peer/frr"
+	"longwire/test/peer/gobgpd"
+)
+
+// reflectorKinds are the kinds that the flag names.
+func reflectorKinds() []string { return strings.Split(*reflectors, ",") }
+
+// routeReflector is a route reflector of some kind whose clients are both PEs.
+type routeReflector struct {
+	*lab.Daemon
+	kind    string
+	address netip.Addr
+	start   func() *lab.Daemon
+}
+
+// Restart starts the reflector again after it was killed or stopped.
+func (r *routeReflector) Restart() { r.Daemon = r.start() }
+
+// reflect starts a route reflector of the first kind.
+func (p *pair) reflect() *routeReflector {
+	p.t.Helper()
+	return p.reflectBy(reflectorKinds()[0], p.RR, lab.RRSource4)
+}
+
+// reflectAgain starts a second one, of the last kind.
+func (p *pair) reflectAgain() *routeReflector {
+	p.t.Helper()
+	kinds := reflectorKinds()
+	return p.reflectBy(kinds[len(kinds)-1], p.RR2, lab.RR2Source4)
+}
+
+func (p *pair) reflectBy(kind string, n *lab.Namespace, address netip.Addr) *routeReflector {
+	p.t.Helper()
+	r := &routeReflector{kind: kind, address: address}
+	name := "reflector-" + n.Role
+	switch kind {
+	case "rr":
+		r.start = func() *lab.Daemon {
+			return n.Start(name, reflector, "-router-id", address.String(), "-asn", "65000",
+				"-client", lab.PE1Source4.String(), "-client", lab.PE2Source4.String())
+		}
+		r.Daemon = r.start()
+	case "gobgpd":
+		server := gobgpd.Start(n, name, gobgpdBinary, p.documented("gobgpd.toml", address))
+		r.start = func() *lab.Daemon { server.Restart("--graceful-restart"); return server.Daemon }
+		r.Daemon = server.Daemon
+	case "frr":
+		router := frr.Start(n, name, p.documented("frr.conf", address))
+		r.start = func() *lab.Daemon { router.Restart(); return router.Daemon }
+		r.Daemon = router.Daemon
+	default:
+		p.t.Fatalf("-reflector=%s: there is no reflector %q", *reflectors, kind)
+	}
+	return r
+}
+
+// documented returns a configuration from the manual, for a reflector with the
+// given address: what it tells operators to write is what is tested.
+func (p *pair) documented(file string, address netip.Addr) string {
+	p.t.Helper()
+	manual, err := os.ReadFile("../../docs/interop.md")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```\\w*\n([!#] /etc/\\S*" + regexp.QuoteMeta(file) + "\n.*?)```").FindSubmatch(manual)
+	if block == nil {
+		p.t.Fatalf("docs/interop.md shows no %s", file)
+	}
+	return strings.ReplaceAll(string(block[1]), lab.RRSource4.String(), address.String())
+}
+
+// record notes the test's result in the matrix, unless the reflector is ours.
+func record(t *testing.T, row string) {
+	t.Helper()
+	for _, kind := range reflectorKinds() {
+		var column string
+		var err error
+		switch kind {
+		case "frr":
+			column, err = frr.Version(t.Context())
+			column = "FRR bgpd " + column
+		case "gobgpd":
+			column, err = gobgpd.Version(gobgpdBinary)
+			column = "gobgpd " + column
+		default:
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		results.Record(t, "Route reflectors", row, column)
+	}
+}
+
+// byReflector is the BGP section of a client of the route reflector.
+func byReflector(side int) (uint32, *lab.BGP) {
+	return 65000, &lab.BGP{Neighbors: []lab.Neighbor{clientOf(lab.RRSource4, side)}}
+}
+
+// byTwoReflectors is the BGP section of a client of both.
+func byTwoReflectors(side int) (uint32, *lab.BGP) {
+	return 65000, &lab.BGP{Neighbors: []lab.Neighbor{clientOf(lab.RRSource4, side), clientOf(lab.RR2Source4, side)}}
+}
+
+func clientOf(reflector netip.Addr, side int) lab.Neighbor {
+	local := lab.PE1Source4
+	if side == 2 {
+		local = lab.PE2Source4
+	}
+	return lab.Neighbor{Address: reflector, ASN: 65000, LocalAddress: local.String(), HoldTime: "9s"}
+}
+
+// String names the reflector in messages.
+func (r *routeReflector) String() string { return fmt.Sprintf("%s at %v", r.kind, r.address) }
