@@ -91,7 +91,7 @@ func drawRoute(t *rapid.T) evpn.Route {
 				MTU:   rapid.SampledFrom([]uint16{0, 1500, 1514}).Draw(t, "mtu"),
 			},
 		},
-		Since: at(0),
+		Since: at(rapid.IntRange(0, 2).Draw(t, "since")),
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "tunnels") {
 		r.Tunnels = append(r.Tunnels, evpn.Tunnel{

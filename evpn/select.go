@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // Want is what one pseudowire looks for.
@@ -47,7 +48,7 @@ func Select(routes []Route, w Want) Choice {
 	if len(found) == 0 {
 		return Choice{}
 	}
-	slices.SortFunc(found, compareCandidates)
+	found = currentFirst(found)
 	best := found[0]
 	c := Choice{Problem: best.problem}
 	losers := found
@@ -152,6 +153,67 @@ func mtuHint(a, b uint16) string {
 		return ""
 	}
 	return fmt.Sprintf("; a difference of %d suggests that one side counts %s: align them or set mtu_check: ignore", difference, counted)
+}
+
+// currentFirst puts candidates in order: first the current copy of each route,
+// best first, then the other copies.
+func currentFirst(found []candidate) []candidate {
+	if len(found) == 1 {
+		return found
+	}
+	slices.SortFunc(found, compareCandidates)
+	copies := map[Key][]candidate{}
+	for _, c := range found {
+		copies[c.route.withoutPeer()] = append(copies[c.route.withoutPeer()], c)
+	}
+	var currents, others []candidate
+	for _, c := range found {
+		if c.route.Peer == current(copies[c.route.withoutPeer()]).route.Peer {
+			currents = append(currents, c)
+		} else {
+			others = append(others, c)
+		}
+	}
+	return append(currents, others...)
+}
+
+// withoutPeer is what the copies of one route have in common.
+func (k Key) withoutPeer() Key {
+	k.Peer = netip.Addr{}
+	return k
+}
+
+// current picks among the copies of one route, best first. While reflectors
+// disagree about what the far end says, that counts which one of them has heard
+// last: another may be slow, or hang, until its session is lost. Of those that
+// say the same the first is taken, so that one that comes and goes changes nothing.
+func current(copies []candidate) candidate {
+	best, heard := copies[0], lastHeard(copies, copies[0])
+	for _, c := range copies[1:] {
+		equal := (c.problem != nil) == (best.problem != nil) && c.route.Stale() == best.route.Stale()
+		if at := lastHeard(copies, c); equal && at.After(heard) {
+			best, heard = c, at
+		}
+	}
+	return best
+}
+
+// lastHeard returns when the last of the fresh or stale copies that say the same
+// as c began to do so.
+func lastHeard(copies []candidate, c candidate) time.Time {
+	var last time.Time
+	for _, other := range copies {
+		if other.route.Stale() == c.route.Stale() && sameTerms(other.route, c.route) && other.route.Since.After(last) {
+			last = other.route.Since
+		}
+	}
+	return last
+}
+
+// sameTerms compares what the far end says of itself, and not what reflectors
+// change: some clear the label.
+func sameTerms(a, b Route) bool {
+	return slices.Equal(a.Tunnels, b.Tunnels) && a.L2 == b.L2 && a.HasL2 == b.HasL2
 }
 
 func sharesTarget(a, b []RouteTarget) bool {

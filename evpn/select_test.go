@@ -86,6 +86,45 @@ func TestSelectPrefersThePeerWithTheLowerAddress(t *testing.T) {
 	}
 }
 
+// Copies of one route that several reflectors pass on may differ for a while:
+// what was said last counts, and where they agree the order of the peers.
+func TestSelectAmongCopies(t *testing.T) {
+	peerC := netip.MustParseAddr("192.0.2.103")
+	by := func(peer netip.Addr, since int, change ...func(*evpn.Endpoint)) evpn.Route {
+		r := from(2, append(change, func(ep *evpn.Endpoint) { ep.Peer = peer })...)
+		r.Since = at(since)
+		return r
+	}
+	changed := func(ep *evpn.Endpoint) { ep.Tunnels[0].Session++ }
+	for _, test := range []struct {
+		name   string
+		routes []evpn.Route
+		peer   netip.Addr
+		remote string
+	}{
+		{"the later of equal ones is not better", []evpn.Route{by(peerA, 1), by(peerB, 2)}, peerA, "192.0.2.2"},
+		{"the changed one", []evpn.Route{by(peerA, 1), by(peerB, 2, changed)}, peerB, "192.0.2.2"},
+		{"the one that lags", []evpn.Route{by(peerA, 2, changed), by(peerB, 1)}, peerA, "192.0.2.2"},
+		{"changed at the same time", []evpn.Route{by(peerA, 1), by(peerB, 1, changed)}, peerA, "192.0.2.2"},
+		{"another MTU", []evpn.Route{by(peerA, 1), by(peerB, 2, func(ep *evpn.Endpoint) { ep.L2.MTU = 0 })}, peerB, "192.0.2.2"},
+		{"a reflector that zeroes labels changes nothing", []evpn.Route{by(peerA, 1), by(peerB, 2, func(ep *evpn.Endpoint) { ep.Label = 0 })}, peerA, "192.0.2.2"},
+		{"changed but stale", []evpn.Route{by(peerA, 1), staleRoute(by(peerB, 2, changed))}, peerA, "192.0.2.2"},
+		{"changed, and both stale", []evpn.Route{staleRoute(by(peerA, 1)), staleRoute(by(peerB, 2, changed))}, peerB, "192.0.2.2"},
+		{"changed but unusable", []evpn.Route{by(peerA, 1), by(peerB, 2, func(ep *evpn.Endpoint) { ep.Tunnels = nil })}, peerA, "192.0.2.2"},
+		{"said again by a third", []evpn.Route{by(peerA, 1), by(peerB, 2, changed), by(peerC, 3)}, peerA, "192.0.2.2"},
+		{"changed back by one of three", []evpn.Route{by(peerA, 1, changed), by(peerB, 2), by(peerC, 3, changed)}, peerA, "192.0.2.2"},
+		{"another PE is no copy", []evpn.Route{by(peerA, 1), from(3, func(ep *evpn.Endpoint) { changed(ep); viaPeerB(ep) })}, peerA, "192.0.2.2"},
+		{"no longer the primary", []evpn.Route{by(peerA, 1, flags(evpn.FlagPrimary)), by(peerB, 2, flags(evpn.FlagBackup)), from(3)}, peerA, "192.0.2.3"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := evpn.Select(test.routes, want())
+			if c.Route == nil || c.Route.Peer != test.peer || c.Remote.String() != test.remote || len(c.Losers) != len(test.routes)-1 {
+				t.Errorf("%+v, want the route of %v by %v", c, test.remote, test.peer)
+			}
+		})
+	}
+}
+
 func TestSelectTunnel(t *testing.T) {
 	four, six := netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("2001:db8::2")
 	two := func(ep *evpn.Endpoint) {

@@ -6,9 +6,11 @@ import (
 	"net/netip"
 	"os"
 	"regexp"
-	"time"
+	"strings"
+	"testing"
 
 	"longwire/test/lab"
+	results "longwire/test/matrix"
 	"longwire/test/peer/frr"
 	"longwire/test/peer/gobgpd"
 )
@@ -20,14 +22,15 @@ var bgpMode = flag.String("bgp", "worker", "who speaks BGP on the PEs: our worke
 type outside struct {
 	*lab.Daemon
 	start func() *lab.Daemon
+	frr   *frr.Router // nil if it is a gobgpd
 }
 
 // Restart starts the daemon again after it was killed or stopped.
 func (o *outside) Restart() { o.Daemon = o.start() }
 
 // giveAway hands a side's sessions with route reflectors over to an operator's
-// daemon if the flag says so, and starts that. Other neighbours stay with the
-// agent.
+// daemon if the flag says so, and starts that. Neighbours that are PEs stay with
+// the agent.
 func (p *pair) giveAway(side int, config *lab.Config) {
 	p.t.Helper()
 	if *bgpMode == "worker" || config.BGP == nil || !areReflectors(config.BGP.Neighbors) {
@@ -37,26 +40,27 @@ func (p *pair) giveAway(side int, config *lab.Config) {
 	name := *bgpMode + "-" + pe.Role
 	switch *bgpMode {
 	case "gobgpd":
-		server := gobgpd.Start(pe.Namespace, name, gobgpdBinary, p.manual("# /etc/gobgpd.toml of PE 1", side), "--graceful-restart")
-		p.outside[side] = &outside{server.Daemon, func() *lab.Daemon { server.Restart(); return server.Daemon }}
+		server := gobgpd.Start(pe.Namespace, name, gobgpdBinary,
+			p.manual("# /etc/gobgpd.toml of PE 1", side, config.BGP.Neighbors), "--graceful-restart")
+		p.outside[side] = &outside{Daemon: server.Daemon, start: func() *lab.Daemon { server.Restart(); return server.Daemon }}
 		config.BGP.Neighbors, config.BGP.Gobgpd = nil, "unix://"+server.Socket
 	case "frr":
-		router := frr.Start(pe.Namespace, name, p.manual("! /etc/frr/frr.conf of PE 1", side))
-		p.outside[side] = &outside{router.Daemon, func() *lab.Daemon { router.Restart(); return router.Daemon }}
+		router := frr.Start(pe.Namespace, name, p.manual("! /etc/frr/frr.conf of PE 1", side, config.BGP.Neighbors))
+		p.outside[side] = &outside{Daemon: router.Daemon, start: func() *lab.Daemon { router.Restart(); return router.Daemon }, frr: router}
+		// Two speakers of one AS have different identifiers, also on one host.
 		config.Router.ID = netip.AddrFrom4([4]byte{192, 0, 2, byte(100 + side)})
-		config.BGP.Listen = "none"
 		local := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		config.BGP.Listen = "none"
 		config.BGP.Neighbors = []lab.Neighbor{{Address: local, ASN: 65000, LocalAddress: local.String(), HoldTime: "9s"}}
 	default:
 		p.t.Fatalf("-bgp=%s: it is worker, gobgpd or frr", *bgpMode)
 	}
 }
 
-// areReflectors says whether neighbours are in the network of the reflectors'
-// addresses, and not the other PE.
+// areReflectors says whether neighbours are route reflectors.
 func areReflectors(neighbors []lab.Neighbor) bool {
 	for _, n := range neighbors {
-		if n.Address == lab.PE1Source4 || n.Address == lab.PE2Source4 || n.Address.Is6() {
+		if n.Address != lab.RRSource4 && n.Address != lab.RR2Source4 {
 			return false
 		}
 	}
@@ -64,8 +68,8 @@ func areReflectors(neighbors []lab.Neighbor) bool {
 }
 
 // manual returns a configuration from the manual, named by its first line, for a
-// side: what operators are told to write is what is tested.
-func (p *pair) manual(title string, side int) string {
+// side with these neighbours: what operators are told to write is what is tested.
+func (p *pair) manual(title string, side int, neighbors []lab.Neighbor) string {
 	p.t.Helper()
 	text, err := os.ReadFile("../../docs/interop.md")
 	if err != nil {
@@ -75,29 +79,52 @@ func (p *pair) manual(title string, side int) string {
 	if block == nil {
 		p.t.Fatalf("docs/interop.md has no block %q", title)
 	}
-	own := regexp.MustCompile(`\b192\.0\.2\.1\b`)
-	return own.ReplaceAllString(string(block[1]), fmt.Sprintf("192.0.2.%d", side))
+	config := string(block[1])
+	for _, n := range neighbors[1:] {
+		config = another(config, neighbors[0].Address.String(), n.Address.String())
+	}
+	return regexp.MustCompile(`\b192\.0\.2\.1\b`).ReplaceAllString(config, fmt.Sprintf("192.0.2.%d", side))
 }
 
-// backAfterFRR goes on after the agent of PE1 was killed behind FRR, which keeps
-// no EVPN route of a neighbour that is lost: the far end stops, and all is as
-// before soon after the agent is back.
-func (p *pair) backAfterFRR(flows []*lab.Stream, wires []wire, before [3]map[string]pseudowire) {
-	p.t.Helper()
-	for _, w := range wires {
-		p.await(2, w, "down", "no_remote")
+// another adds a neighbour like the one that there is: in gobgpd's file a section
+// to the end, in FRR's a line after each line that names the other.
+func another(config, like, address string) string {
+	if _, section, found := strings.Cut(config, "[[neighbors]]"); found {
+		return config + "[[neighbors]]" + strings.ReplaceAll(section, like, address)
 	}
-	p.agents[1].Launch()
-	p.awaitAllUp(1)
-	p.awaitAllUp(2)
-	for _, flow := range flows {
-		had := flow.Received()
-		p.Poll(10*time.Second, "traffic", func() error {
-			if got := flow.Received(); got < had+500 {
-				return fmt.Errorf("%d frames more", got-had)
-			}
-			return nil
-		})
+	var lines []string
+	for line := range strings.Lines(config) {
+		lines = append(lines, line)
+		if strings.Contains(line, like) {
+			lines = append(lines, strings.ReplaceAll(line, like, address))
+		}
 	}
-	p.sameSessions(before)
+	return strings.Join(lines, "")
+}
+
+// recordOutside notes a test's result in the matrix of daemons on the PE, if there
+// is one.
+func recordOutside(t results.TB, row string) {
+	t.Helper()
+	how := map[string]string{"gobgpd": "gRPC and BMP", "frr": "iBGP on the host"}[*bgpMode]
+	if how == "" {
+		return
+	}
+	column, err := version(*bgpMode)
+	if err != nil {
+		t.Errorf("%v", err)
+	}
+	results.Record(t, "An outside BGP daemon on the PE", row, fmt.Sprintf("%s (%s)", column, how))
+}
+
+// TestAnother holds the configuration with two neighbours against what it is to be.
+func TestAnother(t *testing.T) {
+	for _, tt := range []struct{ config, want string }{
+		{"a\n[[neighbors]]\n  x = \"1\"\n", "a\n[[neighbors]]\n  x = \"1\"\n[[neighbors]]\n  x = \"2\"\n"},
+		{"a\nneighbor 1 x\nb\n neighbor 1 y\n", "a\nneighbor 1 x\nneighbor 2 x\nb\n neighbor 1 y\n neighbor 2 y\n"},
+	} {
+		if got := another(tt.config, "1", "2"); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"os"
@@ -81,27 +82,52 @@ func (p *pair) documented(file string, address netip.Addr) string {
 	return strings.ReplaceAll(string(block[1]), lab.RRSource4.String(), address.String())
 }
 
-// record notes the test's result in the matrix, unless the reflector is ours.
-func record(t *testing.T, row string) {
+// row runs a subtest that is a row of the matrix. The subtest must come to its
+// end: what a lab gives up ends the subtest as a failure of its parent alone.
+func row(t *testing.T, name string, f func(t *testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		e := &ending{T: t}
+		record(e, name)
+		f(t)
+		e.reached = true
+	})
+}
+
+// ending is a test that has failed until it has reached its end.
+type ending struct {
+	*testing.T
+	reached bool
+}
+
+// Failed implements results.TB.
+func (e *ending) Failed() bool { return !e.reached || e.T.Failed() }
+
+// record notes a test's result in the matrix, unless the reflector is ours.
+func record(t results.TB, row string) {
 	t.Helper()
 	for _, kind := range reflectorKinds() {
-		var column string
-		var err error
-		switch kind {
-		case "frr":
-			column, err = frr.Version(t.Context())
-			column = "FRR bgpd " + column
-		case "gobgpd":
-			column, err = gobgpd.Version(gobgpdBinary)
-			column = "gobgpd " + column
-		default:
-			continue
-		}
+		column, err := version(kind)
 		if err != nil {
-			t.Fatal(err)
+			t.Errorf("%v", err)
 		}
-		results.Record(t, "Route reflectors", row, column)
+		if column != "" {
+			results.Record(t, "Route reflectors", row, column)
+		}
 	}
+}
+
+// version names a foreign reflector with its version.
+func version(kind string) (string, error) {
+	switch kind {
+	case "frr":
+		v, err := frr.Version(context.Background())
+		return "FRR bgpd " + v, err
+	case "gobgpd":
+		v, err := gobgpd.Version(gobgpdBinary)
+		return "gobgpd " + v, err
+	}
+	return "", nil
 }
 
 // byReflector is the BGP section of a client of the route reflector.

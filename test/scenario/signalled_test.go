@@ -18,6 +18,7 @@ func TestRouteReflector(t *testing.T) {
 	for i := range wires {
 		wires[i].signalled = true
 	}
+	record(t, "bring-up and traffic with every encapsulation and cookie")
 	p := newPair(t, lab.Options{Circuits: len(wires), CircuitMTU: tagged}, wires, byReflector)
 	bgp, data := p.P.Capture("pe1", "tcp port 179"), p.P.Capture("pe1", filter)
 	p.reflect()

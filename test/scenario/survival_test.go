@@ -15,41 +15,90 @@ import (
 )
 
 // TestWorkerDies kills the BGP worker under traffic: there is another one soon,
-// and nothing is lost. With an operator's daemon it is that daemon that dies and
-// is started again.
+// and nothing is lost, if the reflector keeps the routes of a client that
+// restarts. bgpd does not for EVPN: it withdraws them, and has them back with the
+// client.
 func TestWorkerDies(t *testing.T) {
 	t.Parallel()
-	survives(t, func(p *pair, _ *routeReflector) {
-		if daemon := p.outside[1]; daemon != nil {
-			daemon.Kill()
-			p.await(1, wire{}, "stale", "peer_lost")
-			daemon.Restart()
-			return
+	if reflectorKinds()[0] == "frr" {
+		withdrawnMeanwhile(t)
+		return
+	}
+	record(t, "client's BGP restarts, no frame lost")
+	survives(t, func(p *pair, _ *routeReflector) { p.anotherWorker(1) })
+}
+
+// anotherWorker kills the BGP worker of a side and waits for the next one, or does
+// so with an operator's daemon in its place.
+func (p *pair) anotherWorker(side int) {
+	p.t.Helper()
+	if daemon := p.outside[side]; daemon != nil {
+		daemon.Kill()
+		p.await(side, wire{}, "stale", "peer_lost")
+		daemon.Restart()
+		return
+	}
+	killed := p.worker(side)
+	if err := syscall.Kill(killed, syscall.SIGKILL); err != nil {
+		p.t.Fatal(err)
+	}
+	p.Poll(2*time.Second, "another BGP worker", func() error {
+		if now := p.worker(side); now == 0 || now == killed {
+			return errors.New("not yet")
 		}
-		killed := p.worker(1)
-		if err := syscall.Kill(killed, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		p.Poll(2*time.Second, "another BGP worker", func() error {
-			if now := p.worker(1); now == 0 || now == killed {
-				return errors.New("not yet")
-			}
-			return nil
-		})
+		return nil
 	})
 }
 
-// TestReflectorRestarts kills the route reflector under traffic and starts it
-// again: it says that it has sent everything before all of its clients are back,
+// withdrawnMeanwhile kills the BGP worker behind a reflector that does not wait
+// for it: the far end stops sending, and begins again.
+func withdrawnMeanwhile(t *testing.T) {
+	t.Helper()
+	record(t, "client's BGP restarts, route withdrawn and announced again")
+	w := wire{signalled: true, cookie: 8}
+	p := newPair(t, lab.Options{}, []wire{w}, byReflector)
+	p.reflect()
+	p.launch()
+	before := p.changesOfState(2)
+	p.anotherWorker(1)
+	p.Poll(upTime, "PE2 loses its far end and finds it again", func() error {
+		if now := p.changesOfState(2); now != before+2 {
+			return fmt.Errorf("%d changes of state", now-before)
+		}
+		return nil
+	})
+	p.awaitAllUp(1)
+	p.awaitAllUp(2)
+	p.pings(w)
+}
+
+// TestReflectorRestarts takes the route reflector away under traffic and starts
+// it again: it says that it has sent everything before all of its clients are back,
 // and nothing is lost for that.
 func TestReflectorRestarts(t *testing.T) {
 	t.Parallel()
-	survives(t, func(p *pair, rr *routeReflector) {
-		rr.Kill()
-		p.await(1, wire{}, "stale", "peer_lost")
-		p.await(2, wire{}, "stale", "peer_lost")
-		rr.Restart()
-	})
+	for _, tt := range []struct {
+		name string
+		end  func(*routeReflector)
+	}{
+		{"killed", func(rr *routeReflector) { rr.Kill() }},
+		{"stopped", func(rr *routeReflector) { rr.Stop() }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if *bgpMode == "frr" {
+				withdrawnByFRR(t, tt.end)
+				return
+			}
+			record(t, "reflector "+tt.name+" and started again, no frame lost")
+			survives(t, func(p *pair, rr *routeReflector) {
+				tt.end(rr)
+				p.await(1, wire{}, "stale", "peer_lost")
+				p.await(2, wire{}, "stale", "peer_lost")
+				rr.Restart()
+			})
+		})
+	}
 }
 
 // survives breaks something of BGP under traffic, waits until all is well again
