@@ -78,9 +78,18 @@ func (p *pair) received(side int, reflector netip.Addr) (int, error) {
 }
 
 // TestBGPStops stops what speaks BGP on PE1 in order, and starts it again: our
-// worker with its agent, or an operator's daemon.
+// worker with its agent, or an operator's daemon. gobgpd takes its leave in a way
+// that makes others forget its routes.
 func TestBGPStops(t *testing.T) {
 	t.Parallel()
+	if *bgpMode == "gobgpd" {
+		interrupted(t, "daemon stopped", func(p *pair, _ *routeReflector) func() {
+			p.outside[1].Stop()
+			return p.outside[1].Restart
+		})
+		return
+	}
+	recordOutside(t, "daemon stopped and started again, no frame lost")
 	survives(t, func(p *pair, _ *routeReflector) {
 		if daemon := p.outside[1]; daemon != nil {
 			daemon.Stop()
@@ -92,25 +101,32 @@ func TestBGPStops(t *testing.T) {
 	})
 }
 
-// withdrawnByFRR takes the only route reflector away from a bgpd on each PE, and
-// brings it back. bgpd keeps no EVPN routes of a neighbour that is lost: it
-// withdraws them from the agent.
-func withdrawnByFRR(t *testing.T, end func(*routeReflector)) {
+// interrupted breaks something of BGP that withdraws the route of PE1's circuit
+// at PE2, and heals it: the pseudowire is down meanwhile, and then up with the
+// sessions that it had.
+func interrupted(t *testing.T, row string, breakIt func(*pair, *routeReflector) (heal func())) {
 	t.Helper()
-	recordOutside(t, "the only reflector restarts: routes withdrawn, and back with the same sessions")
+	recordOutside(t, row+" and started again: routes withdrawn, and back with the same sessions")
 	w := wire{signalled: true, cookie: 8}
 	p := newPair(t, lab.Options{}, []wire{w}, byReflector)
 	rr := p.reflect()
 	p.launch()
 	before := [3]map[string]pseudowire{1: p.mustRead(1), 2: p.mustRead(2)}
-	end(rr)
-	p.await(1, w, "down", "no_remote")
+	heal := breakIt(p, rr)
 	p.await(2, w, "down", "no_remote")
-	rr.Restart()
+	heal()
 	p.awaitAllUp(1)
 	p.awaitAllUp(2)
 	p.pings(w)
 	p.sameSessions(before)
+}
+
+// agentKilledRow is what the death of an agent comes to.
+func agentKilledRow() string {
+	if *bgpMode == "frr" {
+		return "agent killed and started again: routes withdrawn, and back with the same sessions"
+	}
+	return "agent killed and started again, no frame lost"
 }
 
 // backAfterFRR goes on after the agent of PE1 was killed behind bgpd, which keeps

@@ -12,6 +12,7 @@ import (
 // over after its delay, and gives way when the route is back.
 func TestFallbackAndReturn(t *testing.T) {
 	t.Parallel()
+	recordOutside(t, "static far end takes over, and gives way again")
 	w := wire{signalled: true, static: true, when: "fallback", cookie: 8}
 	signalledOnly := wire{number: 1, signalled: true, cookie: 8}
 	p := newPair(t, lab.Options{Circuits: 2}, []wire{w, signalledOnly}, byReflector)
@@ -56,6 +57,7 @@ func TestFallbackAndReturn(t *testing.T) {
 // use after its delay, although nothing was ever signalled.
 func TestFallbackWithoutBGPAtAll(t *testing.T) {
 	t.Parallel()
+	recordOutside(t, "no reflector at the start: static far end")
 	w := wire{signalled: true, static: true, when: "fallback", cookie: 4, udp: true}
 	p := newPair(t, lab.Options{}, []wire{w}, byReflector)
 	p.configure(func(_ int, c *lab.Config) {
@@ -80,6 +82,7 @@ func TestAgentKilled(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			recordOutside(t, agentKilledRow())
 			wires := encapsulations(0)
 			for i := range wires {
 				wires[i].signalled, wires[i].cookie = true, 8

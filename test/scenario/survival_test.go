@@ -25,6 +25,7 @@ func TestWorkerDies(t *testing.T) {
 		return
 	}
 	record(t, "client's BGP restarts, no frame lost")
+	recordOutside(t, "daemon killed and started again, no frame lost")
 	survives(t, func(p *pair, _ *routeReflector) { p.anotherWorker(1) })
 }
 
@@ -87,10 +88,14 @@ func TestReflectorRestarts(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			if *bgpMode == "frr" {
-				withdrawnByFRR(t, tt.end)
+				interrupted(t, "the only reflector "+tt.name, func(p *pair, rr *routeReflector) func() {
+					tt.end(rr)
+					return rr.Restart
+				})
 				return
 			}
 			record(t, "reflector "+tt.name+" and started again, no frame lost")
+			recordOutside(t, "the only reflector "+tt.name+" and started again, no frame lost")
 			survives(t, func(p *pair, rr *routeReflector) {
 				tt.end(rr)
 				p.await(1, wire{}, "stale", "peer_lost")
