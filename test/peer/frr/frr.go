@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,8 +44,8 @@ func Version(ctx context.Context) (string, error) {
 	return string(out), nil
 }
 
-// Router is a bgpd without a zebra: it speaks BGP and leaves the kernel's
-// routes alone.
+// Router is a bgpd. Without a zebra it speaks BGP and leaves the kernel's routes
+// alone.
 type Router struct {
 	*lab.Daemon
 	// Dir is its own directory: configuration, process id, sockets.
@@ -56,16 +57,20 @@ type Router struct {
 
 // Start starts a bgpd in a namespace with a configuration in the words of
 // frr.conf, and returns when it has read it. name, unique in the lab, names its
-// directory and log; flags are more flags of bgpd.
+// directory and log; flags are more flags of bgpd. It has no zebra unless they
+// name the socket of one: "-z", path.
 func Start(n *lab.Namespace, name, config string, flags ...string) *Router {
 	l := n.Lab()
 	r := &Router{Dir: l.Mkdir(name), lab: l, namespace: n}
 	l.Write(filepath.Join(name, "frr.conf"), config)
 	// vtysh complains when it has none.
 	l.Write(filepath.Join(name, "vtysh.conf"), "no service integrated-vtysh-config\n")
-	// As root, for the directories are root's: -S. No zebra, no telnet.
-	r.argv = append([]string{program, "-S", "-Z", "-P", "0", "--log", "stdout", "--vty_socket", r.Dir,
+	// As root, for the directories are root's: -S. No telnet.
+	r.argv = append([]string{program, "-S", "-P", "0", "--log", "stdout", "--vty_socket", r.Dir,
 		"-f", filepath.Join(r.Dir, "frr.conf"), "-i", filepath.Join(r.Dir, "bgpd.pid")}, flags...)
+	if !slices.Contains(flags, "-z") {
+		r.argv = append(r.argv, "-Z")
+	}
 	r.launch(name)
 	return r
 }

@@ -107,3 +107,20 @@ func TestVersion(t *testing.T) {
 		t.Errorf("the package is %s, the program says %q (%v)", version, out, err)
 	}
 }
+
+// TestZebra has bgpd learn the addresses of its namespace: one of them is no
+// neighbour.
+func TestZebra(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t)
+	n := l.Namespace("a")
+	n.Address("lo", "10.0.0.1/32")
+	r := Start(n, "bgpd", config(1, 2), "-z", StartZebra(n, "zebra"))
+	l.Poll(10*time.Second, "bgpd knows its address", func() error {
+		err := r.Configure("router bgp 65000", "neighbor 10.0.0.1 remote-as 65000")
+		if err == nil || !strings.Contains(err.Error(), "local system as neighbor") {
+			return fmt.Errorf("a neighbour with our own address: %v", err)
+		}
+		return nil
+	})
+}
