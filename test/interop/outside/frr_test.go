@@ -1,0 +1,79 @@
+package outside
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"longwire/test/lab"
+	"longwire/test/peer/frr"
+)
+
+// behindFRR gives PE1 the bgpd on its host as the only neighbour, and PE2 the route
+// reflector's place.
+func behindFRR(w *world, side int) *lab.BGP {
+	local := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	if side == 1 {
+		return &lab.BGP{Listen: "none", Neighbors: []lab.Neighbor{
+			{Address: local, ASN: 65000, LocalAddress: local.String(), HoldTime: "9s"},
+		}}
+	}
+	return &lab.BGP{Neighbors: []lab.Neighbor{
+		{Address: lab.PE1Source4, ASN: 65000, LocalAddress: lab.PE2Source4.String(), HoldTime: "9s"},
+	}}
+}
+
+// frr starts zebra and bgpd on PE1, with PE2 as bgpd's neighbour, and change as the
+// last word on its configuration.
+func (w *world) frr(change func(string) string) *frr.Router {
+	w.t.Helper()
+	config := strings.ReplaceAll(w.manual("! /etc/frr/frr.conf of PE 1"), lab.RRSource4.String(), lab.PE2Source4.String())
+	w.config[1].Router.ID = netip.MustParseAddr("192.0.2.101")
+	w.agents[1].Configure(w.config[1])
+	return frr.Start(w.PE1.Namespace, "bgpd", change(config), "-z", frr.StartZebra(w.PE1.Namespace, "zebra"))
+}
+
+// TestBesideZebra has FRR know all addresses of the host, as it does on a router
+// that it runs: in a view bgpd takes no notice of them.
+func TestBesideZebra(t *testing.T) {
+	t.Parallel()
+	record(t, "beside zebra, in a view", true)
+	w := newWorld(t, behindFRR)
+	w.frr(func(config string) string { return config })
+	w.agents[1].Launch()
+	w.agents[2].Launch()
+	w.bothUp(0)
+}
+
+// TestDefaultInstanceBesideZebra shows why it has to be a view: the default
+// instance refuses the agent's routes, since their next hop is an address of the
+// host.
+func TestDefaultInstanceBesideZebra(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, behindFRR)
+	// There the agent cannot be 127.0.0.1 either.
+	const peer, local = "192.0.2.201", "192.0.2.202"
+	w.PE1.Address("lo", peer+"/32")
+	w.PE1.Address("lo", local+"/32")
+	w.config[1].BGP.Neighbors[0].Address = netip.MustParseAddr(local)
+	w.config[1].BGP.Neighbors[0].LocalAddress = peer
+	router := w.frr(func(config string) string {
+		config = strings.ReplaceAll(config, " view longwire", "")
+		config = strings.ReplaceAll(config, " neighbor 127.0.0.1 remote-as 65000\n", " neighbor agent peer-group\n"+
+			" neighbor agent remote-as 65000\n neighbor agent update-source "+local+"\n"+
+			" bgp listen range "+peer+"/32 peer-group agent\n")
+		return "debug bgp updates\n" + strings.ReplaceAll(config, "neighbor 127.0.0.1", "neighbor agent")
+	})
+	w.agents[1].Launch()
+	w.Poll(upTime, "bgpd refuses the agent's route", func() error {
+		if !strings.Contains(router.Log(), "DENIED due to: martian or self next-hop") {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	if n, err := router.Established(); err != nil || n != 1 {
+		t.Errorf("%v", errors.Join(err, fmt.Errorf("%d sessions, want the agent's", n)))
+	}
+}
