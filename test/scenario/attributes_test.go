@@ -85,12 +85,15 @@ const implicitNull = 3 << 4
 
 // label says what becomes of the label.
 func (r *routeReflector) label() (name string, holds func(r reflected) error) {
-	name, want := "label unchanged", uint32(implicitNull)
+	name, sent, want := "label unchanged", uint32(implicitNull), uint32(implicitNull)
 	if r.kind == "frr" {
 		name, want = "label becomes 0", 0
 	}
+	if *bgpMode == "frr" {
+		sent, want = 0, 0 // on the PE already
+	}
 	return name, func(r reflected) error {
-		if r.in.Label != implicitNull || r.out.Label != want {
+		if r.in.Label != sent || r.out.Label != want {
 			return fmt.Errorf("label field %#06x became %#06x, want %#06x", r.in.Label, r.out.Label, want)
 		}
 		return nil

@@ -4,12 +4,14 @@ import (
 	"flag"
 	"fmt"
 	"net/netip"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
 
+	"go.yaml.in/yaml/v3"
+
 	"longwire/test/lab"
+	"longwire/test/manual"
 	results "longwire/test/matrix"
 	"longwire/test/peer/frr"
 	"longwire/test/peer/gobgpd"
@@ -43,15 +45,13 @@ func (p *pair) giveAway(side int, config *lab.Config) {
 		server := gobgpd.Start(pe.Namespace, name, gobgpdBinary,
 			p.manual("# /etc/gobgpd.toml of PE 1", side, config.BGP.Neighbors), "--graceful-restart")
 		p.outside[side] = &outside{Daemon: server.Daemon, start: func() *lab.Daemon { server.Restart(); return server.Daemon }}
-		config.BGP.Neighbors, config.BGP.Gobgpd = nil, "unix://"+server.Socket
+		config.BGP.Neighbors, config.BGP.Gobgpd = nil, "unix://"+server.Socket // of the lab, not of the manual
 	case "frr":
 		router := frr.Start(pe.Namespace, name, p.manual("! /etc/frr/frr.conf of PE 1", side, config.BGP.Neighbors))
 		p.outside[side] = &outside{Daemon: router.Daemon, start: func() *lab.Daemon { router.Restart(); return router.Daemon }, frr: router}
-		// Two speakers of one AS have different identifiers, also on one host.
+		documented := p.documentedAgent("# /etc/longwire/longwire.yaml of PE 1, with FRR")
 		config.Router.ID = netip.AddrFrom4([4]byte{192, 0, 2, byte(100 + side)})
-		local := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-		config.BGP.Listen = "none"
-		config.BGP.Neighbors = []lab.Neighbor{{Address: local, ASN: 65000, LocalAddress: local.String(), HoldTime: "9s"}}
+		config.BGP.Listen, config.BGP.Neighbors = documented.BGP.Listen, documented.BGP.Neighbors
 	default:
 		p.t.Fatalf("-bgp=%s: it is worker, gobgpd or frr", *bgpMode)
 	}
@@ -71,19 +71,27 @@ func areReflectors(neighbors []lab.Neighbor) bool {
 // side with these neighbours: what operators are told to write is what is tested.
 func (p *pair) manual(title string, side int, neighbors []lab.Neighbor) string {
 	p.t.Helper()
-	text, err := os.ReadFile("../../docs/interop.md")
+	config, err := manual.Block(title)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	block := regexp.MustCompile("(?s)```\\w*\n(" + regexp.QuoteMeta(title) + "\n.*?)```").FindSubmatch(text)
-	if block == nil {
-		p.t.Fatalf("docs/interop.md has no block %q", title)
-	}
-	config := string(block[1])
 	for _, n := range neighbors[1:] {
 		config = another(config, neighbors[0].Address.String(), n.Address.String())
 	}
 	return regexp.MustCompile(`\b192\.0\.2\.1\b`).ReplaceAllString(config, fmt.Sprintf("192.0.2.%d", side))
+}
+
+// documentedAgent is the agent's configuration in the manual.
+func (p *pair) documentedAgent(title string) (config lab.Config) {
+	p.t.Helper()
+	text, err := manual.Block(title)
+	if err == nil {
+		err = yaml.Unmarshal([]byte(text), &config)
+	}
+	if err != nil {
+		p.t.Fatalf("%s: %v", title, err)
+	}
+	return config
 }
 
 // another adds a neighbour like the one that there is: in gobgpd's file a section
@@ -125,6 +133,22 @@ func TestAnother(t *testing.T) {
 	} {
 		if got := another(tt.config, "1", "2"); got != tt.want {
 			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+}
+
+// TestManualsAgents has longwire check the agents' configurations in the manual.
+func TestManualsAgents(t *testing.T) {
+	t.Parallel()
+	topo := lab.NewTopology(t, lab.Options{})
+	agent := topo.Agent(longwire, topo.PE1, lab.Config{})
+	for _, with := range []string{"gobgpd", "FRR"} {
+		text, err := manual.Block("# /etc/longwire/longwire.yaml of PE 1, with " + with)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := agent.Longwire("config", "check", topo.Write(with+".yaml", text)); err != nil {
+			t.Errorf("with %s: %v", with, err)
 		}
 	}
 }

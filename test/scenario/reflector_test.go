@@ -55,10 +55,10 @@ func (p *pair) reflectBy(kind string, n *lab.Namespace, address netip.Addr) *rou
 		r.Daemon = r.start()
 	case "gobgpd":
 		server := gobgpd.Start(n, name, gobgpdBinary, p.documented("gobgpd.toml", address))
-		r.start = func() *lab.Daemon { server.Restart("--graceful-restart"); return server.Daemon }
+		r.start = func() *lab.Daemon { server.Restart(); return server.Daemon }
 		r.Daemon = server.Daemon
 	case "frr":
-		router := frr.Start(n, name, p.documented("frr.conf", address))
+		router := frr.StartWithZebra(n, name, p.documented("frr.conf", address))
 		r.start = func() *lab.Daemon { router.Restart(); return router.Daemon }
 		r.Daemon = router.Daemon
 	default:

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.yaml.in/yaml/v3"
+
 	"longwire/test/lab"
 	"longwire/test/peer/frr"
 )
@@ -14,11 +16,12 @@ import (
 // behindFRR gives PE1 the bgpd on its host as the only neighbour, and PE2 the route
 // reflector's place.
 func behindFRR(w *world, side int) *lab.BGP {
-	local := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	if side == 1 {
-		return &lab.BGP{Listen: "none", Neighbors: []lab.Neighbor{
-			{Address: local, ASN: 65000, LocalAddress: local.String(), HoldTime: "9s"},
-		}}
+		var documented lab.Config
+		if err := yaml.Unmarshal([]byte(w.manual("# /etc/longwire/longwire.yaml of PE 1, with FRR")), &documented); err != nil {
+			w.t.Fatal(err)
+		}
+		return documented.BGP
 	}
 	return &lab.BGP{Neighbors: []lab.Neighbor{
 		{Address: lab.PE1Source4, ASN: 65000, LocalAddress: lab.PE2Source4.String(), HoldTime: "9s"},
@@ -32,7 +35,7 @@ func (w *world) frr(change func(string) string) *frr.Router {
 	config := strings.ReplaceAll(w.manual("! /etc/frr/frr.conf of PE 1"), lab.RRSource4.String(), lab.PE2Source4.String())
 	w.config[1].Router.ID = netip.MustParseAddr("192.0.2.101")
 	w.agents[1].Configure(w.config[1])
-	return frr.Start(w.PE1.Namespace, "bgpd", change(config), "-z", frr.StartZebra(w.PE1.Namespace, "zebra"))
+	return frr.StartWithZebra(w.PE1.Namespace, "bgpd", change(config))
 }
 
 // TestBesideZebra has FRR know all addresses of the host, as it does on a router
@@ -53,7 +56,7 @@ func TestBesideZebra(t *testing.T) {
 func TestDefaultInstanceBesideZebra(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, behindFRR)
-	// There the agent cannot be 127.0.0.1 either.
+	// There the agent cannot be in 127.0.0.0/8 either.
 	const peer, local = "192.0.2.201", "192.0.2.202"
 	w.PE1.Address("lo", peer+"/32")
 	w.PE1.Address("lo", local+"/32")
@@ -61,10 +64,10 @@ func TestDefaultInstanceBesideZebra(t *testing.T) {
 	w.config[1].BGP.Neighbors[0].LocalAddress = peer
 	router := w.frr(func(config string) string {
 		config = strings.ReplaceAll(config, " view longwire", "")
-		config = strings.ReplaceAll(config, " neighbor 127.0.0.1 remote-as 65000\n", " neighbor agent peer-group\n"+
+		config = strings.ReplaceAll(config, " neighbor 127.0.0.2 remote-as 65000\n", " neighbor agent peer-group\n"+
 			" neighbor agent remote-as 65000\n neighbor agent update-source "+local+"\n"+
 			" bgp listen range "+peer+"/32 peer-group agent\n")
-		return "debug bgp updates\n" + strings.ReplaceAll(config, "neighbor 127.0.0.1", "neighbor agent")
+		return "debug bgp updates\n" + strings.ReplaceAll(config, "neighbor 127.0.0.2", "neighbor agent")
 	})
 	w.agents[1].Launch()
 	w.Poll(upTime, "bgpd refuses the agent's route", func() error {

@@ -9,12 +9,12 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"longwire/test/lab"
+	"longwire/test/manual"
 	"longwire/test/matrix"
 	"longwire/test/peer/frr"
 	"longwire/test/peer/gobgpd"
@@ -116,15 +116,11 @@ func (w *world) gobgpd(asn int) *gobgpd.Server {
 // manual returns a configuration from the manual, named by its first line.
 func (w *world) manual(title string) string {
 	w.t.Helper()
-	text, err := os.ReadFile("../../../docs/interop.md")
+	text, err := manual.Block(title)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	block := regexp.MustCompile("(?s)```\\w*\n(" + regexp.QuoteMeta(title) + "\n.*?)```").FindSubmatch(text)
-	if block == nil {
-		w.t.Fatalf("docs/interop.md has no block %q", title)
-	}
-	return string(block[1])
+	return text
 }
 
 // await waits until the pseudowire of that number has a state, at a side.

@@ -1,5 +1,6 @@
 // Package frr runs the bgpd of FRR, as Debian packages it, in a namespace of a
-// lab and in whatever role its configuration says.
+// lab and in whatever role its configuration says: alone, or with the zebra that
+// tells it which next hops are reachable.
 package frr
 
 import (
@@ -10,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -44,8 +44,7 @@ func Version(ctx context.Context) (string, error) {
 	return string(out), nil
 }
 
-// Router is a bgpd. Without a zebra it speaks BGP and leaves the kernel's routes
-// alone.
+// Router is a bgpd.
 type Router struct {
 	*lab.Daemon
 	// Dir is its own directory: configuration, process id, sockets.
@@ -53,32 +52,55 @@ type Router struct {
 	lab       *lab.Lab
 	namespace *lab.Namespace
 	argv      []string
+	zebra     *lab.Daemon // nil if bgpd is alone
 }
 
-// Start starts a bgpd in a namespace with a configuration in the words of
-// frr.conf, and returns when it has read it. name, unique in the lab, names its
-// directory and log; flags are more flags of bgpd. It has no zebra unless they
-// name the socket of one: "-z", path.
+// Start starts a bgpd without a zebra: it takes every next hop as reachable, and
+// leaves the kernel's routes alone. The configuration is in the words of
+// frr.conf. name, unique in the lab, names its directory and log; flags are more
+// flags of bgpd. It returns when the configuration is in force.
 func Start(n *lab.Namespace, name, config string, flags ...string) *Router {
-	l := n.Lab()
-	r := &Router{Dir: l.Mkdir(name), lab: l, namespace: n}
-	l.Write(filepath.Join(name, "frr.conf"), config)
-	// vtysh complains when it has none.
-	l.Write(filepath.Join(name, "vtysh.conf"), "no service integrated-vtysh-config\n")
-	// As root, for the directories are root's: -S. No telnet.
-	r.argv = append([]string{program, "-S", "-P", "0", "--log", "stdout", "--vty_socket", r.Dir,
-		"-f", filepath.Join(r.Dir, "frr.conf"), "-i", filepath.Join(r.Dir, "bgpd.pid")}, flags...)
-	if !slices.Contains(flags, "-z") {
-		r.argv = append(r.argv, "-Z")
-	}
+	r := prepare(n, name, config)
+	r.argv = append(r.common(program, "frr.conf"), append([]string{"-S", "-Z"}, flags...)...)
 	r.launch(name)
 	return r
 }
 
+// StartWithZebra starts zebra and bgpd, as Debian's service does, and has vtysh
+// load the configuration into both.
+func StartWithZebra(n *lab.Namespace, name, config string, flags ...string) *Router {
+	r := prepare(n, name, config)
+	r.startZebra(name + "-zebra")
+	r.argv = append(r.common(program, "bgpd.conf"), append([]string{"-S", "-z", r.zserv()}, flags...)...)
+	r.launch(name)
+	return r
+}
+
+func prepare(n *lab.Namespace, name, config string) *Router {
+	l := n.Lab()
+	r := &Router{Dir: l.Mkdir(name), lab: l, namespace: n}
+	l.Write(filepath.Join(name, "frr.conf"), config)
+	// vtysh complains when it has none, and the daemons when theirs are not there.
+	for _, file := range []string{"vtysh.conf", "bgpd.conf", "zebra.conf"} {
+		l.Write(filepath.Join(name, file), "")
+	}
+	return r
+}
+
+// common is the beginning of a daemon's command line. Telnet is off.
+func (r *Router) common(program, config string) []string {
+	return []string{program, "-P", "0", "--log", "stdout", "--vty_socket", r.Dir,
+		"-f", filepath.Join(r.Dir, config), "-i", filepath.Join(r.Dir, filepath.Base(program)+".pid")}
+}
+
+// launch starts bgpd. As root, for the directories are root's: hence -S above.
 func (r *Router) launch(name string) {
 	r.Daemon = r.namespace.Start(name, r.argv...)
 	r.lab.Poll(startTime, "bgpd "+name, func() error {
 		_, err := r.Vtysh("show version")
+		if err == nil && r.zebra != nil {
+			_, err = r.vtysh("-b")
+		}
 		return errors.Join(err, r.Running(), installed())
 	})
 }
@@ -87,14 +109,18 @@ func (r *Router) launch(name string) {
 // configuration that it was started with.
 func (r *Router) Restart() { r.launch(r.Name) }
 
-// Vtysh runs commands, as typed into vtysh one after the other, and returns what
-// they print.
+// Vtysh runs commands of bgpd, as typed into vtysh one after the other, and
+// returns what they print.
 func (r *Router) Vtysh(commands ...string) (string, error) {
-	argv := []string{"vtysh", "--vty_socket", r.Dir, "--config_dir", r.Dir, "-d", "bgpd"}
+	argv := []string{"-d", "bgpd"}
 	for _, command := range commands {
 		argv = append(argv, "-c", command)
 	}
-	out, err := r.namespace.Try(argv...)
+	return r.vtysh(argv...)
+}
+
+func (r *Router) vtysh(argv ...string) (string, error) {
+	out, err := r.namespace.Try(append([]string{"vtysh", "--vty_socket", r.Dir, "--config_dir", r.Dir}, argv...)...)
 	if err != nil {
 		return out, fmt.Errorf("%w: %s", err, strings.TrimSpace(out))
 	}

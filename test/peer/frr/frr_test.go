@@ -65,6 +65,37 @@ func TestRouter(t *testing.T) {
 	}
 }
 
+// TestZebra shows that bgpd asks zebra, and that both have the configuration: a
+// next hop behind the default route counts only if it is told so.
+func TestZebra(t *testing.T) {
+	t.Parallel()
+	for nht, want := range map[string]bool{"": false, "ip nht resolve-via-default\n": true} {
+		t.Run(nht, func(t *testing.T) {
+			t.Parallel()
+			l := lab.New(t)
+			left, right := l.Namespace("a"), l.Namespace("b")
+			l.Veth(left, "eth0", right, "eth0", lab.DefaultMTU)
+			left.Address("eth0", "10.0.0.1/24")
+			left.Route("0.0.0.0/0", "10.0.0.2")
+			right.Address("eth0", "10.0.0.2/24")
+			a := StartWithZebra(left, "frr-a", nht+strings.ReplaceAll(config(1, 2), "l2vpn evpn", "ipv4 unicast"))
+			// A static route's next hop is tracked like that of a peer's route.
+			far := strings.ReplaceAll(config(2, 1), "l2vpn evpn", "ipv4 unicast")
+			far += " address-family ipv4 unicast\n  network 198.51.100.0/24 route-map away\n exit-address-family\n" +
+				"exit\nroute-map away permit 10\n set ip next-hop 192.0.2.99\nexit\n"
+			Start(right, "frr-b", far)
+			await(l, a, 1)
+			l.Poll(20*time.Second, "the next hop's state", func() error {
+				out, err := a.Vtysh("show bgp nexthop")
+				if err == nil && strings.Contains(out, "192.0.2.99 valid") != want || !strings.Contains(out, "192.0.2.99") {
+					err = fmt.Errorf("%s", out)
+				}
+				return err
+			})
+		})
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
@@ -106,21 +137,4 @@ func TestVersion(t *testing.T) {
 	if err != nil || upstream == "" || !strings.HasPrefix(string(out), "bgpd version "+upstream) {
 		t.Errorf("the package is %s, the program says %q (%v)", version, out, err)
 	}
-}
-
-// TestZebra has bgpd learn the addresses of its namespace: one of them is no
-// neighbour.
-func TestZebra(t *testing.T) {
-	t.Parallel()
-	l := lab.New(t)
-	n := l.Namespace("a")
-	n.Address("lo", "10.0.0.1/32")
-	r := Start(n, "bgpd", config(1, 2), "-z", StartZebra(n, "zebra"))
-	l.Poll(10*time.Second, "bgpd knows its address", func() error {
-		err := r.Configure("router bgp 65000", "neighbor 10.0.0.1 remote-as 65000")
-		if err == nil || !strings.Contains(err.Error(), "local system as neighbor") {
-			return fmt.Errorf("a neighbour with our own address: %v", err)
-		}
-		return nil
-	})
 }

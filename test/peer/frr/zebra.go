@@ -3,38 +3,53 @@ package frr
 import (
 	"errors"
 	"fmt"
-	"net"
+	"os"
+	"os/user"
 	"path/filepath"
-
-	"longwire/test/lab"
+	"strconv"
 )
 
-// zebra is where Debian puts the daemon.
-const zebra = "/usr/lib/frr/zebra"
+// zebraProgram is where Debian puts it.
+const zebraProgram = "/usr/lib/frr/zebra"
 
-// groups stands in for the system's groups: zebra runs as root here, because its
-// directory is root's, and wants its user in this group.
-const groups = "root:x:0:\nfrrvty:x:107:root\n"
+// zserv is the socket by which zebra serves bgpd.
+func (r *Router) zserv() string { return filepath.Join(r.Dir, "zserv.api") }
 
-// StartZebra starts a zebra in a namespace and returns the path of the socket that
-// a bgpd reaches it by. From it bgpd learns the interfaces, addresses and routes
-// of the namespace. name, unique in the lab, names its directory and log.
-func StartZebra(n *lab.Namespace, name string) (socket string) {
-	l := n.Lab()
-	dir := l.Mkdir(name)
-	socket = filepath.Join(dir, "zserv.api")
-	group := l.Write(filepath.Join(name, "group"), groups)
-	// The file is put over the system's in a mount namespace of zebra's own.
-	within := fmt.Sprintf(`mount --bind %s /etc/group && exec "$@"`, group)
-	d := n.Start(name, "unshare", "--mount", "sh", "-c", within, "sh",
-		zebra, "-u", "root", "-g", "root", "-f", "/dev/null", "--log", "stdout", "-P", "0",
-		"-z", socket, "-i", filepath.Join(dir, "zebra.pid"), "--vty_socket", dir)
-	l.Poll(startTime, name, func() error {
-		conn, err := net.Dial("unix", socket)
-		if err != nil {
-			return errors.Join(err, d.Running(), installed())
-		}
-		return conn.Close()
+// startZebra starts zebra, which insists on a user of its own.
+func (r *Router) startZebra(name string) {
+	r.lab.Poll(0, "directory of "+name, r.giveAway)
+	r.zebra = r.namespace.Start(name, append(r.common(zebraProgram, "zebra.conf"), "-u", "frr", "-g", "frr", "-z", r.zserv())...)
+	r.lab.Poll(startTime, name, func() error {
+		_, err := os.Stat(r.zserv())
+		return errors.Join(err, r.zebra.Running())
 	})
-	return socket
+}
+
+// giveAway makes the directory FRR's own, and lets FRR pass the lab's to it.
+func (r *Router) giveAway() error {
+	owner, err := user.Lookup("frr")
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, advice)
+	}
+	uid, err := strconv.Atoi(owner.Uid)
+	if err != nil {
+		return err
+	}
+	gid, err := strconv.Atoi(owner.Gid)
+	if err != nil {
+		return err
+	}
+	if err := os.Chmod(r.lab.Dir(), 0o711); err != nil {
+		return err
+	}
+	files, err := filepath.Glob(filepath.Join(r.Dir, "*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range append(files, r.Dir) {
+		if err := os.Chown(path, uid, gid); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -75,7 +75,7 @@ func Sent(packets [][]byte, from, to netip.Addr) ([]Route, error) {
 				break
 			}
 			if stream[18] == typeUpdate {
-				found, err := read(stream[headerLength:length])
+				found, err := Parse(stream[headerLength:length])
 				if err != nil {
 					return nil, fmt.Errorf("UPDATE %x: %w", stream[:length], err)
 				}
@@ -87,8 +87,8 @@ func Sent(packets [][]byte, from, to netip.Addr) ([]Route, error) {
 	return routes, nil
 }
 
-// read reads an UPDATE without its header.
-func read(b []byte) ([]Route, error) {
+// Parse reads the routes of one UPDATE, which has no header.
+func Parse(b []byte) ([]Route, error) {
 	attributes, err := readAttributes(b)
 	if err != nil {
 		return nil, err
