@@ -13,11 +13,8 @@ import (
 // that each carries its own traffic and no other's.
 func TestFiftyPseudowires(t *testing.T) {
 	t.Parallel()
-<<<<<<< HEAD
 	recordOutside(t, "fifty pseudowires, each with its own traffic")
-=======
 	record(t, "fifty pseudowires")
->>>>>>> reflectors
 	const count = 50
 	var wires []wire
 	for i := range count {
