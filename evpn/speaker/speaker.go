@@ -30,7 +30,7 @@ const (
 	// reachDelay is between attempts to reach an operator's gobgpd. One that was
 	// restarted has to have our routes before it tells its neighbours that it
 	// has sent everything, and they forget the others.
-	reachDelay = 200 * time.Millisecond
+	reachDelay = 50 * time.Millisecond
 )
 
 // Speaker is the BGP side of the agent. Its methods are safe for concurrent

@@ -11,6 +11,10 @@ import (
 	"time"
 )
 
+// launchTime is how long an agent may take to answer, on a busy machine: before
+// it does it proves that the kernel is right.
+const launchTime = 40 * time.Second
+
 // Build compiles a command of this module into dir and returns its path.
 func Build(dir, pkg string) (string, error) {
 	path := filepath.Join(dir, filepath.Base(pkg))
@@ -65,7 +69,7 @@ func (a *Agent) Launch() {
 	a.lab.tb.Helper()
 	argv := append(append([]string(nil), a.Wrapper...), a.Binary, "agent", "-c", a.File)
 	a.daemon = a.Start("agent-"+a.Role, argv...)
-	a.lab.Poll(15*time.Second, "agent of "+a.Role, func() error {
+	a.lab.Poll(launchTime, "agent of "+a.Role, func() error {
 		_, err := a.Show("pseudowires")
 		return errors.Join(err, a.daemon.Running())
 	})

@@ -6,11 +6,13 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"longwire/test/lab"
 	"longwire/test/peer/frr"
+	"longwire/test/peer/gobgpd"
 )
 
 // behindFRR gives PE1 the bgpd on its host as the only neighbour, and PE2 the route
@@ -78,5 +80,47 @@ func TestDefaultInstanceBesideZebra(t *testing.T) {
 	})
 	if n, err := router.Established(); err != nil || n != 1 {
 		t.Errorf("%v", errors.Join(err, fmt.Errorf("%d sessions, want the agent's", n)))
+	}
+}
+
+// TestGobgpdBehindFRR has a gobgpd between bgpd and the agent: it outlives the
+// agent, so that nothing is lost when that is killed.
+func TestGobgpdBehindFRR(t *testing.T) {
+	t.Parallel()
+	record(t, "gobgpd between bgpd and the agent: agent killed, no frame lost", true)
+	w := newWorld(t, behindFRR)
+	const between = "192.0.2.101"
+	w.frr(func(config string) string { return config })
+	w.config[1].BGP = &lab.BGP{Gobgpd: "unix://" + w.socket()}
+	w.agents[1].Configure(w.config[1])
+	config := w.manual("# /etc/gobgpd.toml of PE 1")
+	for _, change := range [][2]string{
+		{"[global.config]", "[global.config]\n  port = -1"},
+		{lab.RRSource4.String(), "127.0.0.1"},
+		{`local-address = "192.0.2.1"`, `local-address = "127.0.0.2"`},
+		{`router-id = "192.0.2.1"`, `router-id = "` + between + `"`},
+	} {
+		if !strings.Contains(config, change[0]) {
+			t.Fatalf("no %q in the manual's gobgpd.toml", change[0])
+		}
+		config = strings.Replace(config, change[0], change[1], 1)
+	}
+	gobgpd.Start(w.PE1.Namespace, "gobgpd", gobgpdBinary, config)
+	w.agents[1].Launch()
+	w.agents[2].Launch()
+	w.bothUp(0)
+	flow := w.Stream(w.CE2, lab.HostPort(0), w.CE1, lab.HostPort(0), 2*time.Millisecond)
+	w.agents[1].Daemon().Kill()
+	had := flow.Received()
+	w.Poll(upTime, "traffic without the agent", func() error {
+		if now := flow.Received(); now < had+1000 {
+			return fmt.Errorf("%d frames", now-had)
+		}
+		return nil
+	})
+	w.agents[1].Launch()
+	w.bothUp(0)
+	if sent, lost := flow.Stop(); sent == 0 || lost != 0 {
+		t.Errorf("%d of %d frames lost", lost, sent)
 	}
 }
