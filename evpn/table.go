@@ -2,6 +2,7 @@ package evpn
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -88,6 +89,11 @@ func (t *Table) EndOfRIB(peer netip.Addr) {
 			delete(t.routes, k)
 		}
 	}
+}
+
+// PeerRemoved removes all routes of a peer that is no longer a neighbour.
+func (t *Table) PeerRemoved(peer netip.Addr) {
+	maps.DeleteFunc(t.routes, func(k Key, _ *Route) bool { return k.Peer == peer })
 }
 
 // Prune removes the routes that have been stale since before staleBefore and

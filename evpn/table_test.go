@@ -120,6 +120,10 @@ func TestTableStaleness(t *testing.T) {
 			map[netip.Addr]time.Time{peerB: at(5)}},
 		{"end of RIB keeps fresh routes", func(t *evpn.Table) { t.EndOfRIB(peerA) },
 			map[netip.Addr]time.Time{peerA: {}, peerB: {}}},
+		{"a removed peer leaves nothing", func(t *evpn.Table) { t.PeerDown(peerB, at(5)); t.PeerRemoved(peerA) },
+			map[netip.Addr]time.Time{peerB: at(5)}},
+		{"nor what was stale", func(t *evpn.Table) { t.PeerDown(peerA, at(5)); t.PeerRemoved(peerA) },
+			map[netip.Addr]time.Time{peerB: {}}},
 		{"end of RIB keeps what was sent again", func(t *evpn.Table) {
 			t.EngineDown(at(5))
 			t.Update(endpoint(), at(6))

@@ -202,19 +202,10 @@ func (p *peerIn) finishEnd() []Event {
 	return events
 }
 
-// remove forgets a neighbour that was taken out of the configuration and
-// withdraws its routes.
+// remove forgets a neighbour that was taken out of the configuration.
 func (a *adjIn) remove(address netip.Addr) []Event {
-	p := a.peer(address)
 	delete(a.peers, address)
-	var events []Event
-	for k := range p.held {
-		p.routes[k] = nil
-	}
-	for _, k := range sortedKeys(p.routes) {
-		events = append(events, withdrawn(k))
-	}
-	return append(events, Event{Kind: PeerDown, Peer: address})
+	return []Event{{Kind: PeerRemoved, Peer: address}}
 }
 
 // due returns when expire has something to do; zero = never.

@@ -251,8 +251,7 @@ func TestRemoveNeighbor(t *testing.T) {
 	learnt := b.now
 	b.withdraw(learnt, 3) // still held
 	b.note(b.in.remove(neighbor))
-	b.want(t, "peer up", "route update 2", "route update 1", "route update 3",
-		"route withdraw 1", "route withdraw 2", "route withdraw 3", "peer down")
+	b.want(t, "peer up", "route update 2", "route update 1", "route update 3", "peer removed")
 	// What was on its way comes and goes.
 	b.announce(4)
 	b.withdraw(learnt, 1, 2, 4)
@@ -325,6 +324,8 @@ func (g *gobgp) apply(events []Event) {
 			g.table.PeerDown(ev.Peer, g.now)
 		case EndOfRIB:
 			g.table.EndOfRIB(ev.Peer)
+		case PeerRemoved:
+			g.table.PeerRemoved(ev.Peer)
 		case PeerUp, EngineUp, EngineDown:
 		}
 	}

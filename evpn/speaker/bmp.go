@@ -16,13 +16,16 @@ import (
 
 var errNoLoopback = errors.New("the loopback interface is down in this network namespace, and GoBGP's BMP stream needs it: ip link set lo up")
 
+// stationAddress is where our BMP listener is.
+const stationAddress = "127.0.0.1"
+
 // introductionTimeout is for a BMP client to say who it is.
 const introductionTimeout = time.Second
 
 // openBMP listens on loopback for one BMP connection, has GoBGP make it, and
 // closes the listener. The connection is GoBGP's when it names the token that
 // we gave over gRPC; whoever else connects first is sent away.
-func (e *engine) openBMP(ctx context.Context) error {
+func (e *engine) openBMP(ctx context.Context, c Config) error {
 	if !loopbackIsUp() {
 		return errNoLoopback
 	}
@@ -34,14 +37,19 @@ func (e *engine) openBMP(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = listener.Close() }) // ends Accept
 	defer stop()
 	port := uint32(listener.Addr().(*net.TCPAddr).Port)
+	if c.Gobgpd != "" {
+		if err := e.replaceStation(ctx, c.RuntimeDir, port); err != nil {
+			return err
+		}
+	}
 	token := newToken()
 	_, err = e.api.AddBmp(ctx, &api.AddBmpRequest{
-		Address: "127.0.0.1", Port: port, Policy: api.AddBmpRequest_POST, SysName: token, SysDescr: "longwire",
+		Address: stationAddress, Port: port, Policy: api.AddBmpRequest_POST, SysName: token, SysDescr: "longwire",
 	})
 	if err != nil {
 		return fmt.Errorf("ask GoBGP for a BMP stream: %w", err)
 	}
-	e.station = &api.DeleteBmpRequest{Address: "127.0.0.1", Port: port}
+	e.station = &api.DeleteBmpRequest{Address: stationAddress, Port: port}
 	for {
 		conn, err := listener.Accept()
 		if err != nil {

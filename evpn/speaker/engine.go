@@ -37,6 +37,7 @@ type engine struct {
 	api     api.GobgpApiClient
 	bmp     net.Conn
 	station *api.DeleteBmpRequest // our BMP listener, as GoBGP knows it
+	adopted []Neighbor            // those of an operator's gobgpd
 
 	paths   map[string]heldPath // by NLRI; nil = to be listed
 	peers   map[netip.Addr]peerConfig
@@ -81,7 +82,11 @@ func (s *Speaker) start(ctx context.Context) (*engine, error) {
 
 func (e *engine) bringUp(ctx context.Context, c Config, s *Speaker) error {
 	target := c.Gobgpd
-	if target == "" {
+	if target != "" {
+		if err := reach(ctx, target); err != nil {
+			return err
+		}
+	} else {
 		socket := filepath.Join(c.RuntimeDir, "bgp-worker.sock")
 		if err := e.startWorker(ctx, c, socket, s); err != nil {
 			return err
@@ -96,7 +101,7 @@ func (e *engine) bringUp(ctx context.Context, c Config, s *Speaker) error {
 	if err := e.configure(ctx, c); err != nil {
 		return e.blame(err)
 	}
-	if err := e.openBMP(ctx); err != nil {
+	if err := e.openBMP(ctx, c); err != nil {
 		return e.blame(err)
 	}
 	if c.Gobgpd != "" {
@@ -187,26 +192,6 @@ func (e *engine) announceOwnOnly(ctx context.Context) error {
 	}
 	if _, err := e.api.AddPolicyAssignment(ctx, &api.AddPolicyAssignmentRequest{Assignment: assignment}); err != nil {
 		return fmt.Errorf("assign the export policy: %w", err)
-	}
-	return nil
-}
-
-// adopt takes over an operator's gobgpd: its neighbours are left as they are,
-// and its routes are asked for again, because it does not report the withdrawal
-// of a route that its BMP client sent in the first dump.
-func (e *engine) adopt(ctx context.Context) error {
-	peers, err := e.listPeers(ctx)
-	if err != nil {
-		return err
-	}
-	for _, p := range peers {
-		if a, err := netip.ParseAddr(p.GetConf().GetNeighborAddress()); err == nil {
-			e.peers[a] = peerConfig{foreign: true}
-		}
-	}
-	_, err = e.api.ResetPeer(ctx, &api.ResetPeerRequest{Address: "all", Soft: true, Direction: api.ResetPeerRequest_IN})
-	if err != nil {
-		return fmt.Errorf("ask gobgpd for its routes: %w", err)
 	}
 	return nil
 }

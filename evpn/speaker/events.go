@@ -10,7 +10,7 @@ import (
 // EventKind says what an Event is about.
 type EventKind int
 
-// The events. The owner of an evpn.Table applies the first six to it in the
+// The events. The owner of an evpn.Table applies all but EngineUp to it in the
 // order in which they come.
 const (
 	RouteUpdate   EventKind = iota // Endpoint: new, changed, or confirmed after a restart
@@ -18,7 +18,8 @@ const (
 	PeerUp                         // Peer: the session is established
 	PeerDown                       // Peer: the session is lost, its routes are stale
 	EndOfRIB                       // Peer: has sent all it has; what is stale is gone
-	EngineDown                     // the BGP process died: every route is stale
+	PeerRemoved                    // Peer: is no longer configured, and neither are its routes of use
+	EngineDown                     // the BGP process died, or cannot be reached: every route is stale
 	EngineUp                       // it is back; peers and routes follow
 )
 
@@ -26,7 +27,7 @@ const (
 func (k EventKind) String() string {
 	names := map[EventKind]string{
 		RouteUpdate: "route update", RouteWithdraw: "route withdraw", PeerUp: "peer up", PeerDown: "peer down",
-		EndOfRIB: "end of rib", EngineDown: "engine down", EngineUp: "engine up",
+		EndOfRIB: "end of rib", PeerRemoved: "peer removed", EngineDown: "engine down", EngineUp: "engine up",
 	}
 	return names[k]
 }
@@ -36,6 +37,8 @@ func (k EventKind) String() string {
 type Event struct {
 	Kind     EventKind
 	Peer     netip.Addr    // of every event but EngineUp and EngineDown
+	Peers    []netip.Addr  // of EngineUp: the neighbours of an operator's gobgpd
+	Reason   string        // of EngineDown: what happened
 	Key      evpn.Key      // of RouteUpdate and RouteWithdraw
 	Endpoint evpn.Endpoint // of RouteUpdate
 }

@@ -159,6 +159,8 @@ func (p *pe) collect(ctx context.Context) {
 				p.table.PeerDown(ev.Peer, now)
 			case speaker.EndOfRIB:
 				p.table.EndOfRIB(ev.Peer)
+			case speaker.PeerRemoved:
+				p.table.PeerRemoved(ev.Peer)
 			case speaker.EngineDown:
 				p.table.EngineDown(now)
 			case speaker.PeerUp, speaker.EngineUp:

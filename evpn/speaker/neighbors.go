@@ -154,18 +154,26 @@ func (p peerConfig) peer() *api.Peer {
 }
 
 // Neighbors returns the state of the configured neighbours in the order of the
-// configuration. It asks the engine and waits for at most a second.
+// configuration, or that of an operator's gobgpd in the order of their
+// addresses. It asks the engine and waits for at most a second.
 func (s *Speaker) Neighbors() []NeighborStatus {
 	s.mu.Lock()
 	e, c := s.engine, s.config
+	neighbors := c.Neighbors
+	if c.Gobgpd != "" {
+		neighbors = s.adopted
+	}
 	s.mu.Unlock()
 	live := map[string]*api.Peer{}
 	if e != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
 		defer cancel()
 		peers, err := e.listPeers(ctx)
-		if err != nil {
+		switch {
+		case err != nil:
 			e = nil
+		case c.Gobgpd != "":
+			neighbors = foreignNeighbors(peers)
 		}
 		for _, p := range peers {
 			live[p.GetConf().GetNeighborAddress()] = p
@@ -173,8 +181,8 @@ func (s *Speaker) Neighbors() []NeighborStatus {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]NeighborStatus, 0, len(c.Neighbors))
-	for _, n := range c.Neighbors {
+	list := make([]NeighborStatus, 0, len(neighbors))
+	for _, n := range neighbors {
 		list = append(list, s.status(n, live[n.Address.String()], e != nil))
 	}
 	return list

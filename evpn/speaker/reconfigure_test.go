@@ -1,6 +1,7 @@
 package speaker_test
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -65,6 +66,28 @@ func TestReconfigure(t *testing.T) {
 		t.Errorf("the unchanged neighbour lost its session %d times", n)
 	}
 	a.waitRoute(t, 102, fresh)
+}
+
+// A neighbour that is removed while its session is lost leaves nothing behind,
+// although GoBGP has withdrawn its stale routes before, which we keep.
+func TestRemoveLostNeighbor(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t)
+	exchanged(t, a, b)
+	mark := a.mark()
+	b.stop()
+	a.waitEvent(t, mark, speaker.PeerDown)
+	a.waitRoute(t, 102, isStale)
+	eventually(t, "the neighbour is set up anew", func() error {
+		if n := a.Neighbors(); len(n) != 1 || n[0].State != "active" {
+			return fmt.Errorf("%+v", n)
+		}
+		return nil
+	})
+	if err := a.Reconfigure(config(a, a.runtimeDir)); err != nil {
+		t.Fatal(err)
+	}
+	a.waitNoRoute(t, 102)
 }
 
 // What a running engine cannot become is refused, and nothing changes.

@@ -23,9 +23,14 @@ import (
 // has to wait, and with it GoBGP's memory grows.
 const eventBacklog = 1024
 
-// retryDelay is between attempts to reach an operator's gobgpd, and to repeat a
-// request that GoBGP refused.
-const retryDelay = 2 * time.Second
+const (
+	// retryDelay is before a request that GoBGP refused is repeated.
+	retryDelay = 2 * time.Second
+	// reachDelay is between attempts to reach an operator's gobgpd. One that was
+	// restarted has to have our routes before it tells its neighbours that it
+	// has sent everything, and they forget the others.
+	reachDelay = 50 * time.Millisecond
+)
 
 // Speaker is the BGP side of the agent. Its methods are safe for concurrent
 // use.
@@ -37,7 +42,8 @@ type Speaker struct {
 	mu      sync.Mutex
 	config  Config
 	ads     []evpn.Advertisement
-	engine  *engine // the live one, or nil
+	engine  *engine    // the live one, or nil
+	adopted []Neighbor // of the operator's gobgpd, when it was last there
 	history map[netip.Addr]*history
 }
 
@@ -102,6 +108,7 @@ func (s *Speaker) Run(ctx context.Context) error {
 		return err
 	}
 	var deaths damper
+	var last string // error
 	for started := false; ; {
 		up, err := s.live(ctx)
 		started = started || up
@@ -111,11 +118,17 @@ func (s *Speaker) Run(ctx context.Context) error {
 		case !started && c.Gobgpd == "":
 			return err
 		}
-		delay := retryDelay
-		if c.Gobgpd == "" {
+		news := up || c.Gobgpd != "" && err.Error() != last
+		last = err.Error()
+		if news {
+			s.emit(ctx, Event{Kind: EngineDown, Reason: last})
+		}
+		delay := reachDelay
+		switch {
+		case c.Gobgpd == "":
 			delay = s.mourn(&deaths, err)
-		} else {
-			s.log.Warn("gobgpd is not usable", "gobgpd", c.Gobgpd, "error", err, "retry", delay)
+		case news:
+			s.log.Warn("gobgpd is not usable; trying again", "gobgpd", c.Gobgpd, "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -150,16 +163,26 @@ func (s *Speaker) live(ctx context.Context) (up bool, err error) {
 	}
 	s.setEngine(e)
 	defer s.setEngine(nil)
-	s.emit(ctx, Event{Kind: EngineUp})
-	err = s.serve(ctx, e)
-	s.emit(ctx, Event{Kind: EngineDown})
-	return true, err
+	s.emit(ctx, s.engineUp(e))
+	return true, s.serve(ctx, e)
+}
+
+// engineUp is the event of an engine that is ready.
+func (s *Speaker) engineUp(e *engine) Event {
+	ev := Event{Kind: EngineUp}
+	for _, n := range e.adopted {
+		ev.Peers = append(ev.Peers, n.Address)
+	}
+	return ev
 }
 
 func (s *Speaker) setEngine(e *engine) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.engine = e
+	if e != nil {
+		s.adopted = e.adopted
+	}
 	for _, h := range s.history {
 		h.since, h.up = time.Now(), false
 	}

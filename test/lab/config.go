@@ -29,7 +29,9 @@ type BGP struct {
 	RestartTime   string     `yaml:"restart_time,omitempty"`
 	SelectionTime string     `yaml:"selection_time,omitempty"`
 	StaleTime     string     `yaml:"stale_time,omitempty"`
-	Neighbors     []Neighbor `yaml:"neighbors"`
+	Gobgpd        string     `yaml:"gobgpd,omitempty"`
+	Listen        string     `yaml:"listen,omitempty"`
+	Neighbors     []Neighbor `yaml:"neighbors,omitempty"`
 }
 
 // Neighbor is one item of bgp.neighbors.

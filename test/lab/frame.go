@@ -49,8 +49,16 @@ type Port struct {
 func (n *Namespace) Port(dev string) *Port {
 	n.lab.tb.Helper()
 	p := &Port{fd: n.packetSocket(dev, 0)}
-	n.lab.tb.Cleanup(func() { unix.Close(p.fd) })
+	n.lab.tb.Cleanup(p.close)
 	return p
+}
+
+// close closes the socket. Its number may be another file's at once.
+func (p *Port) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	unix.Close(p.fd)
+	p.fd = -1
 }
 
 // Send sends one frame as it is, from its destination address to the end of

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -17,6 +18,7 @@ type Stream struct {
 	id   uint32
 	port *Port
 	far  *Sniffer
+	end  func() // once
 	stop chan struct{}
 	done chan struct{}
 	sent atomic.Uint64
@@ -33,7 +35,13 @@ func (l *Lab) Stream(from *Namespace, fromDev string, to *Namespace, toDev strin
 		id: streams.Add(1), port: from.Port(fromDev), far: to.Sniff(toDev),
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
+	s.end = sync.OnceFunc(func() {
+		close(s.stop)
+		<-s.done
+	})
 	go s.send(every)
+	// Before its port is closed, also when the test ends in the middle.
+	l.tb.Cleanup(s.end)
 	return s
 }
 
@@ -85,8 +93,7 @@ func (s *Stream) numbers() map[uint64]bool {
 // Stop ends the stream, waits for what is on its way and returns how many frames
 // were sent and how many never arrived.
 func (s *Stream) Stop() (sent uint64, lost int) {
-	close(s.stop)
-	<-s.done
+	s.end()
 	const onTheWay = 2 * time.Second
 	// Frames that are lost never come: then the wait ends by its deadline, and
 	// the count says so.

@@ -89,21 +89,25 @@ const labelLost = 0xfffffd
 
 // label says what becomes of the label.
 func (r *routeReflector) label() (name string, holds func(r reflected) error) {
+	sent := uint32(implicitNull)
+	if *bgpMode == "frr" {
+		sent = 0 // on the PE already
+	}
 	if r.kind != "frr" {
-		return "label unchanged", func(one reflected) error { return labels(one, implicitNull) }
+		return "label unchanged", func(one reflected) error { return labels(one, sent, sent) }
 	}
 	return "label lost: 0, or 0xfffff where the next hop has a metric", func(one reflected) error {
 		// The reflector's kernel gives IPv6 routes a metric, and IPv4 routes none.
 		if one.in.NextHop.Is6() {
-			return labels(one, labelLost)
+			return labels(one, sent, labelLost)
 		}
-		return labels(one, 0)
+		return labels(one, sent, 0)
 	}
 }
 
-func labels(one reflected, out uint32) error {
-	if one.in.Label != implicitNull || one.out.Label != out {
-		return fmt.Errorf("label field %#06x became %#06x, want %#06x", one.in.Label, one.out.Label, out)
+func labels(one reflected, in, out uint32) error {
+	if one.in.Label != in || one.out.Label != out {
+		return fmt.Errorf("label field %#06x became %#06x, want %#06x and %#06x", one.in.Label, one.out.Label, in, out)
 	}
 	return nil
 }

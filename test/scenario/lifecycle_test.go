@@ -226,6 +226,7 @@ func TestProductionCapabilities(t *testing.T) {
 	for _, attach := range []string{"tcx", "clsact"} {
 		t.Run(attach, func(t *testing.T) {
 			t.Parallel()
+			recordOutside(t, "agents without more capabilities than they need, "+attach)
 			wires := []wire{{number: 0, signalled: true, cookie: 8}, {number: 1, signalled: true, cookie: 8, v6: true, udp: true}}
 			p := newPair(t, lab.Options{Circuits: len(wires)}, wires, byReflector)
 			p.configure(func(side int, c *lab.Config) {
@@ -321,6 +322,7 @@ func TestCountersAndDrops(t *testing.T) {
 // pseudowires are not touched.
 func TestBlocked(t *testing.T) {
 	t.Parallel()
+	recordOutside(t, "far ends that may not be used are blocked, with the reason")
 	mtu, word, fine := wire{number: 0, signalled: true, cookie: 8}, wire{number: 1, signalled: true, cookie: 8}, wire{number: 2, signalled: true, cookie: 8}
 	p := newPair(t, lab.Options{Circuits: 3}, []wire{mtu, word, fine}, byReflector)
 	p.configure(func(side int, c *lab.Config) {

@@ -13,8 +13,8 @@ import (
 	"longwire/test/peer/gobgpd"
 )
 
-// The programs under test, built once for all tests; gobgpd only where it is the
-// route reflector.
+// The programs under test, built once for all tests; gobgpd only where it is
+// part of a test.
 var longwire, reflector, gobgpdBinary string
 
 // reflectors are the kinds of route reflector between the PEs: the first one
@@ -39,7 +39,7 @@ func run(m *testing.M) int {
 			return 1
 		}
 	}
-	if slices.Contains(reflectorKinds(), "gobgpd") {
+	if *bgpMode == "gobgpd" || slices.Contains(reflectorKinds(), "gobgpd") {
 		if gobgpdBinary, err = gobgpd.Build(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1

@@ -13,6 +13,7 @@ import (
 // that each carries its own traffic and no other's.
 func TestFiftyPseudowires(t *testing.T) {
 	t.Parallel()
+	recordOutside(t, "fifty pseudowires, each with its own traffic")
 	record(t, "fifty pseudowires")
 	const count = 50
 	var wires []wire

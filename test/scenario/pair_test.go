@@ -29,9 +29,10 @@ type pseudowire struct {
 // pair is a topology with an agent on each PE.
 type pair struct {
 	*lab.Topology
-	t      *testing.T
-	agents [3]*lab.Agent // by side, 1 and 2
-	config [3]lab.Config
+	t       *testing.T
+	agents  [3]*lab.Agent // by side, 1 and 2
+	config  [3]lab.Config
+	outside [3]*outside
 }
 
 // newPair makes the topology and the configurations, and starts nothing. bgp
@@ -44,6 +45,7 @@ func newPair(t *testing.T, options lab.Options, wires []wire, bgp func(side int)
 		config := lab.Config{Router: lab.Router{ID: pe.Source4, Source: []netip.Addr{pe.Source4, pe.Source6}}}
 		if bgp != nil {
 			config.Router.ASN, config.BGP = bgp(side)
+			p.giveAway(side, &config)
 		}
 		for _, w := range wires {
 			config.Pseudowires = append(config.Pseudowires, w.config(side))

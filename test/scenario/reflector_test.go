@@ -89,6 +89,7 @@ func row(t *testing.T, name string, f func(t *testing.T)) {
 	t.Run(name, func(t *testing.T) {
 		e := &ending{T: t}
 		record(e, name)
+		recordOutside(e, name)
 		f(t)
 		e.reached = true
 	})

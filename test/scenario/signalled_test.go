@@ -14,11 +14,9 @@ import (
 // reflector, with every encapsulation and cookie size, and holds our UPDATEs and
 // the packets that follow from them against tshark.
 func TestRouteReflector(t *testing.T) {
-	wires := matrix()
-	for i := range wires {
-		wires[i].signalled = true
-	}
+	wires := signalledWires()
 	record(t, "bring-up and traffic with every encapsulation and cookie")
+	recordOutside(t, "bring-up and traffic with every encapsulation; circuit down and up")
 	p := newPair(t, lab.Options{Circuits: len(wires), CircuitMTU: tagged}, wires, byReflector)
 	bgp, data := p.P.Capture("pe1", "tcp port 179"), p.P.Capture("pe1", filter)
 	p.reflect()
@@ -35,6 +33,20 @@ func TestRouteReflector(t *testing.T) {
 	})
 	t.Run("routes", func(t *testing.T) { p.tsharkReadsRoutes(t, bgp, wires, accepted[1]) })
 	t.Run("circuit down and up", func(t *testing.T) { p.downAndUp(t, wires[3], wires[5]) })
+}
+
+// signalledWires are all kinds of signalled wires with our own worker, which sends
+// what any daemon on the PEs is given to send, and each encapsulation twice with
+// such a daemon.
+func signalledWires() []wire {
+	wires := matrix()
+	if *bgpMode != "worker" {
+		wires = wires[8:16]
+	}
+	for i := range wires {
+		wires[i].number, wires[i].signalled = i, true
+	}
+	return wires
 }
 
 // session is a row of "longwire show sessions -o json".

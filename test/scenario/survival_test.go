@@ -25,12 +25,20 @@ func TestWorkerDies(t *testing.T) {
 		return
 	}
 	record(t, "client's BGP restarts, no frame lost")
+	recordOutside(t, "daemon killed and started again, no frame lost")
 	survives(t, func(p *pair, _ *routeReflector) { p.anotherWorker(1) })
 }
 
-// anotherWorker kills the BGP worker of a side and waits for the next one.
+// anotherWorker kills the BGP worker of a side and waits for the next one, or does
+// so with an operator's daemon in its place.
 func (p *pair) anotherWorker(side int) {
 	p.t.Helper()
+	if daemon := p.outside[side]; daemon != nil {
+		daemon.Kill()
+		p.await(side, wire{}, "stale", "peer_lost")
+		daemon.Restart()
+		return
+	}
 	killed := p.worker(side)
 	if err := syscall.Kill(killed, syscall.SIGKILL); err != nil {
 		p.t.Fatal(err)
@@ -78,7 +86,15 @@ func TestReflectorRestarts(t *testing.T) {
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if *bgpMode == "frr" {
+				interrupted(t, "the only reflector "+name, func(p *pair, rr *routeReflector) func() {
+					end(rr.Daemon)
+					return rr.Restart
+				})
+				return
+			}
 			record(t, "reflector "+name+" and started again, no frame lost")
+			recordOutside(t, "the only reflector "+name+" and started again, no frame lost")
 			survives(t, func(p *pair, rr *routeReflector) {
 				end(rr.Daemon)
 				p.await(1, wire{}, "stale", "peer_lost")

@@ -109,6 +109,7 @@ type Agent struct {
 	known        map[string]bool         // pseudowires that may have an identity
 	awaited      map[netip.Addr]struct{} // peers whose End-of-RIB is still to come
 	returning    returning               // peers whose stale routes may still come again
+	noEngine     string                  // why there is no BGP now; empty while there is
 	holdUntil    time.Time               // when waiting for them ends; zero = not waiting
 	repairs      uint64
 	refusals     *refusals

@@ -93,30 +93,72 @@ func (a *Agent) apply(event speaker.Event, now time.Time) {
 		a.returning.gone(event.Peer)
 		a.table.PeerDown(event.Peer, now)
 		a.deps.Log.Warn("BGP session lost", "neighbor", event.Peer)
+	case speaker.PeerRemoved:
+		a.returning.gone(event.Peer)
+		a.table.PeerRemoved(event.Peer)
 	case speaker.PeerUp:
 		a.returning.up(event.Peer)
 		a.deps.Log.Info("BGP session established", "neighbor", event.Peer)
 	case speaker.EngineDown:
 		clear(a.returning)
 		a.table.EngineDown(now)
-		a.deps.Log.Error("BGP worker lost; forwarding goes on", "stale_time", a.cfg.BGP.StaleTime)
+		a.engineDown(event.Reason)
 	case speaker.EngineUp:
-		a.deps.Log.Info("BGP worker runs")
+		a.engineUp(event.Peers)
 	}
 	a.dirty = true
 }
 
+// engine says in a log what speaks BGP for us.
+func (a *Agent) engine() string {
+	if a.cfg.BGP.Gobgpd != "" {
+		return "gobgpd"
+	}
+	return "BGP worker"
+}
+
+// engineDown notes why there is no BGP.
+func (a *Agent) engineDown(reason string) {
+	if a.noEngine == "" {
+		a.deps.Log.Error(a.engine()+" lost; forwarding goes on", "stale_time", a.cfg.BGP.StaleTime)
+	}
+	a.noEngine = "no BGP: " + reason
+}
+
+// engineUp notes that there is BGP, and which peers an operator's gobgpd has: of
+// those an End-of-RIB is to come.
+func (a *Agent) engineUp(peers []netip.Addr) {
+	a.deps.Log.Info(a.engine() + " runs")
+	a.noEngine = ""
+	if a.awaited == nil && !a.holdUntil.IsZero() {
+		a.await(peers)
+	}
+}
+
+// await sets the peers of which an End-of-RIB is still to come.
+func (a *Agent) await(peers []netip.Addr) {
+	a.awaited = map[netip.Addr]struct{}{}
+	for _, peer := range peers {
+		a.awaited[peer] = struct{}{}
+	}
+}
+
 // hold begins the time after a start in which learned sessions of the kernel
 // are kept: until every peer has sent its End-of-RIB, at most selection_time.
+// Which peers an operator's gobgpd has it says when it is reached.
 func (a *Agent) hold() {
 	if !a.cfg.BGP.Enabled() {
 		return
 	}
 	a.holdUntil = time.Now().Add(a.cfg.BGP.SelectionTime)
-	a.awaited = map[netip.Addr]struct{}{}
-	for _, n := range a.cfg.BGP.Neighbors {
-		a.awaited[n.Address] = struct{}{}
+	if a.awaited = nil; a.cfg.BGP.Gobgpd != "" {
+		return
 	}
+	var peers []netip.Addr
+	for _, n := range a.cfg.BGP.Neighbors {
+		peers = append(peers, n.Address)
+	}
+	a.await(peers)
 }
 
 // holding says whether routes may be incomplete because we have just started.
@@ -128,11 +170,10 @@ func (a *Agent) holding(now time.Time) bool {
 	return !a.holdUntil.IsZero()
 }
 
-// complete notes a peer's End-of-RIB. Behind an operator's gobgpd we do not
-// know which peers there are, and wait for the timer.
+// complete notes a peer's End-of-RIB.
 func (a *Agent) complete(peer netip.Addr) {
 	delete(a.awaited, peer)
-	if len(a.awaited) == 0 && a.cfg.BGP.Gobgpd == "" {
+	if len(a.awaited) == 0 {
 		a.holdUntil = time.Time{}
 	}
 }

@@ -178,6 +178,9 @@ func (a *Agent) settle(in plan.Input, p *plan.Plan, report dataplane.Report, fai
 			problems = append(problems, err.Error())
 		}
 	}
+	if a.noEngine != "" {
+		problems = append(problems, a.noEngine)
+	}
 	a.publish(in.Routes, p.Uses, append(problems, a.lateNeighbors()...))
 }
 

@@ -43,7 +43,7 @@ func (a *Agent) reload() (start func(context.Context), err error) {
 	case !next.BGP.Enabled():
 		a.tell(nil)
 		a.stopSpeaker()
-		a.table, a.awaited, a.holdUntil = evpn.NewTable(), nil, time.Time{}
+		a.table, a.awaited, a.holdUntil, a.noEngine = evpn.NewTable(), nil, time.Time{}, ""
 	default:
 		if err := r.Reconfigure(speakerConfig(next)); err != nil {
 			return nil, &api.InvalidConfig{Message: fmt.Sprintf("%s: bgp: %v", a.deps.File, err)}
@@ -54,8 +54,12 @@ func (a *Agent) reload() (start func(context.Context), err error) {
 	return start, nil
 }
 
-// release stops waiting for peers that are no longer configured.
+// release stops waiting for peers that are no longer configured. Those of an
+// operator's gobgpd never were.
 func (a *Agent) release() {
+	if a.cfg.BGP.Gobgpd != "" {
+		return
+	}
 	for peer := range a.awaited {
 		configured := false
 		for _, n := range a.cfg.BGP.Neighbors {

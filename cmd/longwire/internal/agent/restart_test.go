@@ -1,11 +1,14 @@
 package agent
 
 import (
+	"context"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"longwire/cmd/longwire/internal/config"
 	"longwire/evpn/speaker"
@@ -96,5 +99,69 @@ func TestRestartReconcilesStaticAtOnce(t *testing.T) {
 		if _, ok := b.plane.State().Receive[1012]; ok {
 			t.Error("the old session is still there")
 		}
+	})
+}
+
+// gobgpdConfig has an operator's gobgpd instead of neighbours.
+func gobgpdConfig() *config.Config {
+	cfg := signalledConfig()
+	cfg.BGP.Gobgpd, cfg.BGP.Neighbors = "unix:///run/gobgpd.sock", nil
+	return cfg
+}
+
+// Which peers there are we learn from an operator's gobgpd: what was learned
+// before our restart is kept until all of them have sent everything.
+func TestRestartBehindGobgpd(t *testing.T) {
+	scene(t, gobgpdConfig(), func(b *bench) {
+		up := speaker.Event{Kind: speaker.EngineUp, Peers: []netip.Addr{peer1, peer2}}
+		b.send(up, route(peer1))
+		b.restart()
+		b.expect("restarted", "stale", "restarting", "signalled")
+		b.send(up, route(peer1), of(speaker.EndOfRIB, peer1))
+		b.expect("one End-of-RIB of two", "up", "", "signalled")
+		if !b.agent.Agent().Holding {
+			t.Error("not holding with an End-of-RIB to come")
+		}
+		b.send(of(speaker.EngineDown, netip.Addr{}), up) // it says the same when it comes back
+		if !b.agent.Agent().Holding {
+			t.Error("not holding after gobgpd's restart")
+		}
+		b.send(of(speaker.EndOfRIB, peer2))
+		if b.agent.Agent().Holding {
+			t.Error("still holding")
+		}
+	})
+}
+
+// A reload does not end the wait for the peers of gobgpd, which are in no file.
+func TestReloadBehindGobgpd(t *testing.T) {
+	scene(t, gobgpdConfig(), func(b *bench) {
+		b.send(speaker.Event{Kind: speaker.EngineUp, Peers: []netip.Addr{peer1}})
+		if err := b.agent.Reload(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if !b.agent.Agent().Holding {
+			t.Error("not holding")
+		}
+	})
+}
+
+// While an operator's gobgpd is not there, that is a problem of the agent.
+func TestGobgpdAbsent(t *testing.T) {
+	scene(t, gobgpdConfig(), func(b *bench) {
+		problems := func(when string, want ...string) {
+			t.Helper()
+			if diff := cmp.Diff(want, b.agent.Agent().Problems, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("%s: problems (-want +got):\n%s", when, diff)
+			}
+		}
+		b.send(speaker.Event{Kind: speaker.EngineDown, Reason: "nobody listens"})
+		problems("absent", "no BGP: nobody listens")
+		b.send(speaker.Event{Kind: speaker.EngineUp, Peers: []netip.Addr{peer1}}, route(peer1), of(speaker.EndOfRIB, peer1))
+		problems("there")
+		b.expect("there", "up", "", "signalled")
+		b.send(speaker.Event{Kind: speaker.EngineDown, Reason: "it has ended"})
+		problems("gone", "no BGP: it has ended")
+		b.expect("gone", "stale", "peer_lost", "signalled")
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"longwire/cmd/longwire/internal/config"
 	"longwire/dataplane/selftest"
 	"longwire/dataplane/tc"
+	"longwire/evpn/speaker"
 )
 
 // Report is what was found, the host first.
@@ -70,7 +71,7 @@ var checks = []check{
 
 // Run makes all checks.
 func Run(ctx context.Context, o Options) Report {
-	return run(ctx, o, &host{proc: "/proc", file: o.File, asked: o.Asked}, selftest.Run)
+	return run(ctx, o, &host{proc: "/proc", file: o.File, asked: o.Asked, probe: speaker.Probe}, selftest.Run)
 }
 
 func run(ctx context.Context, o Options, h *host, test func(context.Context, selftest.Options) selftest.Report) Report {
@@ -116,4 +117,6 @@ type host struct {
 	file  string
 	asked bool
 	cfg   *config.Config // after the first check; the defaults when there is none
+	// probe asks an operator's gobgpd whether it can be used.
+	probe func(context.Context, speaker.Config) error
 }

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -16,6 +17,7 @@ import (
 	"longwire/cmd/longwire/internal/config"
 	"longwire/dataplane"
 	"longwire/dataplane/selftest"
+	"longwire/evpn/speaker"
 	"longwire/test/lab"
 )
 
@@ -132,10 +134,12 @@ func TestBGPPort(t *testing.T) {
 		bgp       config.BGP
 		tcp, tcp6 string
 		args      []string // of the process that has inode 500
+		probe     error
 		want      finding
 	}{
 		"no BGP":          {tcp: line(bgpAny, "0A", "500"), want: finding{selftest.OK, "no BGP"}},
 		"gobgpd":          {bgp: config.BGP{Gobgpd: "unix:///x"}, tcp: line(bgpAny, "0A", "500"), want: finding{selftest.OK, "unix:///x"}},
+		"no gobgpd":       {bgp: config.BGP{Gobgpd: "unix:///x"}, probe: errors.New("nobody listens"), want: finding{selftest.Failed, "bgp.gobgpd: nobody listens"}},
 		"no listener":     {bgp: config.BGP{ListenPort: -1, Neighbors: neighbors}, tcp: line(bgpAny, "0A", "500"), want: finding{selftest.OK, "only connect"}},
 		"free":            {bgp: config.BGP{ListenPort: 179, Neighbors: neighbors}, tcp: line(l2tpOne, "0A", "500"), want: finding{selftest.OK, "179 is free"}},
 		"a connection":    {bgp: config.BGP{ListenPort: 179, Neighbors: neighbors}, tcp: line(bgpAny, "01", "500"), want: finding{selftest.OK, "free"}},
@@ -147,6 +151,12 @@ func TestBGPPort(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t, config.Config{BGP: tt.bgp})
+			h.probe = func(_ context.Context, c speaker.Config) error {
+				if c.Gobgpd != tt.bgp.Gobgpd {
+					t.Errorf("%q is asked", c.Gobgpd)
+				}
+				return tt.probe
+			}
 			h.write(t, "net/tcp", heading+tt.tcp)
 			h.write(t, "net/tcp6", heading+tt.tcp6)
 			if tt.args != nil {

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -10,9 +11,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"longwire/cmd/longwire/internal/config"
 	"longwire/dataplane"
+	"longwire/evpn/speaker"
 )
 
 // socket is a line of /proc/net/tcp and its like: a local address and port, or IP
@@ -23,6 +26,9 @@ type socket struct {
 	state   string
 	inode   string
 }
+
+// probeTime is how long an operator's gobgpd may take to answer.
+const probeTime = 3 * time.Second
 
 const (
 	listening    = "0A" // TCP_LISTEN of include/net/tcp_states.h
@@ -126,7 +132,7 @@ func (h *host) bgpPort() finding {
 	case !b.Enabled():
 		return ok("no BGP is configured")
 	case b.Gobgpd != "":
-		return ok("BGP is spoken by " + b.Gobgpd)
+		return h.gobgpd()
 	case b.ListenPort <= 0:
 		return ok("we only connect")
 	}
@@ -141,6 +147,18 @@ func (h *host) bgpPort() finding {
 		return ok("held by " + p.String())
 	}
 	return ok(fmt.Sprintf("port %d is free", b.ListenPort))
+}
+
+// gobgpd asks the operator's gobgpd whether the agent could use it.
+func (h *host) gobgpd() finding {
+	ctx, cancel := context.WithTimeout(context.Background(), probeTime)
+	defer cancel()
+	b := h.cfg.BGP
+	err := h.probe(ctx, speaker.Config{Gobgpd: b.Gobgpd, ASN: h.cfg.Router.ASN, RouterID: h.cfg.Router.ID})
+	if err != nil {
+		return failed(fmt.Sprintf("bgp.gobgpd: %v", err))
+	}
+	return ok("BGP is spoken by " + b.Gobgpd)
 }
 
 // clash says whether a socket on an address has what one of ours needs.
