@@ -15,7 +15,7 @@ FAIL_ON_SKIP := $(if $(CI),-fail-on-skip)
 # Tests with networks of their own run after the others and one package at a time,
 # because they measure time.
 NETWORK_TESTS := ./test/scenario ./test/faults
-UNIT_TESTS = $$($(GO) list ./... | grep -vE '/test/(scenario|faults)$$')
+UNIT_TESTS = $$($(GO) list ./... | grep -vE '/test/(scenario|faults)$$|/test/(vm|interop)(/|$$)')
 # With strangers: each "--" begins a run of go test.
 INTEROP_TESTS := -- -count=1 -p 1 -timeout 20m ./test/vm/... ./test/interop/...
 # GoBGP v3.37.0 has races of its own, so what runs its server is left out.
