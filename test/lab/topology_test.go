@@ -16,12 +16,17 @@ func TestTopologyRoutesBetweenPEs(t *testing.T) {
 	}{
 		{"as the kernel makes it", Options{Circuits: 3}},
 		{"no offloads, second uplink", Options{NoUnderlayOffloads: true, NoCircuitOffloads: true, SecondUplink: true}},
+		{"second reflector", Options{SecondReflector: true}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			topo := NewTopology(t, tt.options)
-			for _, to := range []netip.Addr{topo.PE2.Source4, topo.PE2.Source6, RRSource4, RRSource6} {
+			reachable := []netip.Addr{topo.PE2.Source4, topo.PE2.Source6, RRSource4, RRSource6}
+			if tt.options.SecondReflector {
+				reachable = append(reachable, RR2Source4, RR2Source6)
+			}
+			for _, to := range reachable {
 				if err := topo.PE1.Ping(to, 56, 5*time.Second); err != nil {
 					t.Errorf("PE1 to %v: %v", to, err)
 				}
