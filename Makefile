@@ -15,9 +15,14 @@ FAIL_ON_SKIP := $(if $(CI),-fail-on-skip)
 # Tests with networks of their own run after the others and one package at a time,
 # because they measure time.
 NETWORK_TESTS := ./test/scenario ./test/faults
-UNIT_TESTS = $$($(GO) list ./... | grep -vE '/test/(scenario|faults)$$|/test/(vm|interop)(/|$$)')
+UNIT_TESTS = $$($(GO) list ./... | grep -vE '/test/(scenario|faults)$$|/test/(vm|interop|peer/frr|peer/gobgpd|peer/exabgp)(/|$$)')
 # With strangers: each "--" begins a run of go test.
-INTEROP_TESTS := -- -count=1 -p 1 -timeout 20m ./test/vm/... ./test/interop/...
+STRANGE_TESTS := TestRouteReflector|TestReflectorRestarts|TestWorkerDies|TestReflectedRoutes|TestReflectorLimits|TestFiftyPseudowires
+INTEROP_TESTS := \
+  -- -count=1 -p 1 -timeout 20m ./test/vm/... ./test/interop/... ./test/peer/frr ./test/peer/gobgpd ./test/peer/exabgp \
+  -- -count=1 -timeout 10m -run '^($(STRANGE_TESTS))$$' ./test/scenario -args -reflector=frr \
+  -- -count=1 -timeout 10m -run '^($(STRANGE_TESTS))$$' ./test/scenario -args -reflector=gobgpd \
+  -- -count=1 -timeout 10m -run '^TestTwoReflectors$$' ./test/scenario -args -reflector=gobgpd,frr
 # GoBGP v3.37.0 has races of its own, so what runs its server is left out.
 RACE_TESTS := ./cmd/... ./evpn ./evpn/wire ./dataplane/... ./test/lab
 
@@ -44,10 +49,10 @@ check: ## Run every test: unit, golden bytes, fuzz seeds, packet tables, end to 
 .PHONY: interop
 interop: ## Run Longwire against programs that we did not write, and write docs/interop.md (root).
 	./test/deps.sh interop
-	results=$$(mktemp -d); trap 'rm -rf "$$results"' EXIT; failed=0; \
-	LONGWIRE_MATRIX=$$results $(GO) run ./test/tools/gotest -fail-on-skip $(INTEROP_TESTS) || failed=1; \
-	$(GO) run ./test/tools/matrix "$$results" docs/interop.md; \
-	exit $$failed
+	results=$$(mktemp -d); trap 'rm -rf "$$results"' EXIT; \
+	if LONGWIRE_MATRIX=$$results $(GO) run ./test/tools/gotest -fail-on-skip $(INTEROP_TESTS); \
+	then $(GO) run ./test/tools/matrix "$$results" docs/interop.md; \
+	else $(GO) run ./test/tools/matrix "$$results"; exit 1; fi
 
 .PHONY: race
 race: ## Run the tests of our own code again under the race detector.

@@ -1,7 +1,7 @@
-// Command matrix joins the results of the interoperation tests into the tables
-// of docs/interop.md, between its two marks.
+// Command matrix joins the results of the interoperation tests into tables and
+// prints them. With a document it also writes them there, between its two marks.
 //
-//	matrix DIRECTORY docs/interop.md
+//	matrix DIRECTORY [docs/interop.md]
 package main
 
 import (
@@ -21,8 +21,8 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) != 2 {
-		return fmt.Errorf("usage: matrix DIRECTORY DOCUMENT")
+	if len(args) != 1 && len(args) != 2 {
+		return fmt.Errorf("usage: matrix DIRECTORY [DOCUMENT]")
 	}
 	cells, err := read(args[0])
 	if err != nil {
@@ -31,7 +31,17 @@ func run(args []string) error {
 	if len(cells) == 0 {
 		return fmt.Errorf("%s has no results: did the tests run?", args[0])
 	}
-	text, err := os.ReadFile(args[1])
+	tables := render(cells)
+	fmt.Print(tables)
+	if len(args) == 1 {
+		return nil
+	}
+	return enter(tables, args[1])
+}
+
+// enter writes tables into a document, with when and where they were made.
+func enter(tables, document string) error {
+	text, err := os.ReadFile(document)
 	if err != nil {
 		return err
 	}
@@ -40,15 +50,11 @@ func run(args []string) error {
 		return err
 	}
 	made := fmt.Sprintf("Written by `make interop` on %s, on Linux %s.", time.Now().UTC().Format(time.DateOnly), kernel)
-	text, err = replace(text, made+"\n\n"+render(cells))
+	text, err = replace(text, made+"\n\n"+tables)
 	if err != nil {
-		return fmt.Errorf("%s: %w", args[1], err)
+		return fmt.Errorf("%s: %w", document, err)
 	}
-	if err := os.WriteFile(args[1], text, 0o644); err != nil {
-		return err
-	}
-	fmt.Print(render(cells))
-	return nil
+	return os.WriteFile(document, text, 0o644)
 }
 
 // kernelRelease is what "uname -r" prints.

@@ -57,6 +57,10 @@ func TestRun(t *testing.T) {
 {"table":"One","row":"b","column":"x","result":"pass"}
 `)
 	write(t, filepath.Join(results, "2.jsonl"), `{"table":"One","row":"a","column":"y","result":"FAIL"}`+"\n")
+	// Without a document none is touched.
+	if err := run([]string{results}); err != nil {
+		t.Fatal(err)
+	}
 	for range 2 {
 		if err := run([]string{results, document}); err != nil {
 			t.Fatal(err)
@@ -106,7 +110,7 @@ func TestRunRefuses(t *testing.T) {
 		want string
 	}{
 		{nil, "usage"},
-		{[]string{good}, "usage"},
+		{[]string{good, marked, marked}, "usage"},
 		{[]string{none, marked}, "did the tests run?"},
 		{[]string{bad, marked}, "1.jsonl:2"},
 		{[]string{good, filepath.Join(dir, "absent.md")}, "absent.md"},
