@@ -29,7 +29,7 @@ func TestEnds(t *testing.T) {
 	} {
 		t.Run(end.name, func(t *testing.T) {
 			t.Parallel()
-			matrix.Record(t, badInput, "an established session, "+end.name+": "+end.reason, "FRR "+bgpd)
+			matrix.Record(t, badInput, "an established session, "+end.name+": "+end.reason, "FRR bgpd "+bgpd)
 			s := newMisfit(t, misfit{})
 			router := frr.Start(s.P, "bgpd", misfit{}.bgpd())
 			s.Poll(patience, "session with FRR", func() error {

@@ -66,7 +66,7 @@ func TestMisfits(t *testing.T) {
 		start                 func(*testing.T, *lab.Topology, misfit)
 	}{
 		{column, "established", startExaBGP},
-		{"FRR " + bgpd, "", startFRR},
+		{"FRR bgpd " + bgpd, "", startFRR},
 	} {
 		for _, m := range misfits(stranger.noFamilyState) {
 			t.Run(stranger.column+", "+m.name, func(t *testing.T) {
@@ -89,7 +89,7 @@ func TestFRRListens(t *testing.T) {
 	} {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			matrix.Record(t, badInput, m.name+": "+m.reason, "FRR "+bgpd)
+			matrix.Record(t, badInput, m.name+": "+m.reason, "FRR bgpd "+bgpd)
 			s := newMisfit(t, m)
 			startFRR(t, s.Topology, m)
 			s.shows(t, m)
