@@ -84,7 +84,7 @@ func drawRoute(t *rapid.T) evpn.Route {
 			},
 			RouteTargets: rapid.SliceOfN(rapid.SampledFrom([]evpn.RouteTarget{target1, target2}), 0, 2).Draw(t, "targets"),
 			NextHop:      address.Draw(t, "next hop"),
-			Label:        rapid.SampledFrom([]uint32{0, 3 << 4, 100 << 4}).Draw(t, "label"),
+			Label:        rapid.SampledFrom([]uint32{0, 3 << 4, 100 << 4, 0xfffffd}).Draw(t, "label"),
 			HasL2:        rapid.Bool().Draw(t, "has l2"),
 			L2: evpn.L2Attributes{
 				Flags: rapid.Uint16Range(0, 7).Draw(t, "flags"),

@@ -12,6 +12,12 @@ const (
 	labelImplicitNull = 3
 )
 
+// labelLost is the label field that bgpd of FRR 8.4 passes on in place of
+// an Ethernet A-D route's own, when the next hop has a metric; else it passes on
+// 0. Nobody means a label by it: of the four bits behind the label only the
+// last may be set.
+const labelLost = 0xfffffd
+
 // Validate checks what no policy can excuse and returns the first problem, or
 // nil. It fails closed: a route that it passes has a usable next hop and at
 // least one tunnel with a session, a cookie of a legal size and an egress
@@ -29,7 +35,7 @@ func Validate(ep Endpoint) *Problem {
 	if why := unusable(ep.NextHop); why != "" {
 		return &Problem{ReasonBadNextHop, "the BGP next hop is " + why}
 	}
-	if label := ep.Label >> 4; label != labelExplicitNull && label != labelImplicitNull {
+	if label := ep.Label >> 4; label != labelExplicitNull && label != labelImplicitNull && ep.Label != labelLost {
 		return &Problem{ReasonBadLabel, fmt.Sprintf("label %d means MPLS inside the tunnel; want Implicit NULL (3) or 0", label)}
 	}
 	return validateTunnels(ep)

@@ -29,6 +29,7 @@ type handmade struct {
 const (
 	untouched    = "passed on as it is"
 	labelCleared = "passed on with label 0"
+	labelFilled  = "passed on with label 0xfffff"
 	stripped     = "passed on without attribute 23"
 	notPassed    = "not passed on"
 	sessionReset = "session reset"
@@ -42,6 +43,7 @@ func handmades() []handmade {
 		{name: "sub-TLV of type 200 in attribute 23", tunnel: "0001 0017 01 04 000003e9 06 0a 00000000 0001 c0000201 c8 0002 0000", frr: sessionReset, gobgpd: untouched},
 		{name: "malformed attribute 23", tunnel: "0001 0012 01 04 000003e9 06 0b 00000000 0001 c0000201", frr: sessionReset, gobgpd: stripped},
 		{name: "label of an MPLS route", label: "0003e1", frr: labelCleared, gobgpd: untouched},
+		{name: "IPv6 next hop", nextHop: "20010db8000000000000000000000001", frr: labelFilled, gobgpd: untouched},
 		{name: "unknown EVPN community", communities: "0002fde800000001 060f000000000000", frr: labelCleared, gobgpd: notPassed},
 		{name: "next hop in 127/8", nextHop: "7f000001", frr: notPassed, gobgpd: untouched},
 	}
@@ -143,6 +145,8 @@ func becomes(sent updates.Route, got map[uint32]updates.Route) string {
 		return untouched
 	case r.Label == 0:
 		return labelCleared
+	case r.Label == labelLost:
+		return labelFilled
 	}
 	return fmt.Sprintf("label field %#06x", r.Label)
 }
@@ -181,7 +185,8 @@ func (h handmade) body(t *testing.T, tag uint32) []byte {
 	}
 	route := part("0119 0001c00002010001 00000000000000000000", "")
 	route = append(binary.BigEndian.AppendUint32(route, tag), part(h.label, "000030")...)
-	reach := append(append(part("0019 46 04", ""), part(h.nextHop, "c0000201")...), 0)
+	nextHop := part(h.nextHop, "c0000201")
+	reach := append(append(part("0019 46", ""), byte(len(nextHop))), append(nextHop, 0)...)
 	attributes := part("40010100 400200 400504 00000064", "")
 	for _, a := range []struct {
 		flags, kind byte
