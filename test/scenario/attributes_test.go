@@ -91,7 +91,7 @@ const labelLost = 0xfffffd
 func (r *routeReflector) label() (name string, holds func(r reflected) error) {
 	sent := uint32(implicitNull)
 	if *bgpMode == "frr" {
-		sent = 0 // on the PE already
+		sent = 0 // bgpd on the PE has made it that
 	}
 	if r.kind != "frr" {
 		return "label unchanged", func(one reflected) error { return labels(one, sent, sent) }
@@ -107,7 +107,7 @@ func (r *routeReflector) label() (name string, holds func(r reflected) error) {
 
 func labels(one reflected, in, out uint32) error {
 	if one.in.Label != in || one.out.Label != out {
-		return fmt.Errorf("label field %#06x became %#06x, want %#06x and %#06x", one.in.Label, one.out.Label, in, out)
+		return fmt.Errorf("label field %#06x became %#06x, want %#06x to become %#06x", one.in.Label, one.out.Label, in, out)
 	}
 	return nil
 }

@@ -39,13 +39,13 @@ func TestReflectedRoutes(t *testing.T) {
 	}
 	passed := append(p.passed(t, legs, 1, wires), p.passed(t, legs, 2, wires)...)
 	for _, check := range rr.checks() {
-		row(t, check.name, func(t *testing.T) {
+		rowOf(t, check.name, func(t *testing.T) {
 			for _, one := range passed {
 				if err := check.holds(one); err != nil {
 					t.Errorf("service %d: %v", one.in.Tag, err)
 				}
 			}
-		})
+		}, record)
 	}
 }
 

@@ -86,10 +86,17 @@ func (p *pair) documented(file string, address netip.Addr) string {
 // end: what a lab gives up ends the subtest as a failure of its parent alone.
 func row(t *testing.T, name string, f func(t *testing.T)) {
 	t.Helper()
+	rowOf(t, name, f, record, recordOutside)
+}
+
+// rowOf is row for these tables alone.
+func rowOf(t *testing.T, name string, f func(t *testing.T), tables ...func(results.TB, string)) {
+	t.Helper()
 	t.Run(name, func(t *testing.T) {
 		e := &ending{T: t}
-		record(e, name)
-		recordOutside(e, name)
+		for _, note := range tables {
+			note(e, name)
+		}
 		f(t)
 		e.reached = true
 	})
