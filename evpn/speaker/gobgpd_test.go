@@ -98,7 +98,7 @@ func TestOutsideGobgpdRestarts(t *testing.T) {
 	a.waitEvent(t, mark, speaker.EngineDown)
 	a.waitRoute(t, 102, isStale)
 	b.waitRoute(t, 101, isStale)
-	if n := a.Neighbors(); len(n) != 1 || n[0].State != "down" || n[0].Reason != "the BGP engine is not running" {
+	if n := a.Neighbors(); len(n) != 1 || n[0].State != "down" || n[0].Reason != speaker.ReasonEngineDown {
 		t.Errorf("neighbors without gobgpd: %+v", n)
 	}
 	start()
