@@ -16,13 +16,19 @@ FAIL_ON_SKIP := $(if $(CI),-fail-on-skip)
 # because they measure time.
 NETWORK_TESTS := ./test/scenario ./test/faults
 UNIT_TESTS = $$($(GO) list ./... | grep -vE '/test/(scenario|faults)$$|/test/(vm|interop|peer/frr|peer/gobgpd|peer/exabgp)(/|$$)')
-# With strangers: each "--" begins a run of go test.
-STRANGE_TESTS := TestRouteReflector|TestReflectorRestarts|TestWorkerDies|TestReflectedRoutes|TestReflectorLimits|TestFiftyPseudowires
+# With strangers: each "--" begins a run of go test. First what has a package of its
+# own, then the scenarios with others' route reflectors, then with others' daemons on
+# the PEs.
+REFLECTED := TestRouteReflector|TestReflectorRestarts|TestWorkerDies|TestReflectedRoutes|TestReflectorLimits|TestFiftyPseudowires
+OUTSIDE := TestRouteReflector|TestReflectedRoutes|TestWorkerDies|TestBGPStops|TestReflectorRestarts|TestOneOfTwoReflectors|TestAgentKilled|TestFallbackAndReturn|TestFiftyPseudowires
+SCENARIO := -count=1 -parallel 4 -timeout 15m ./test/scenario
 INTEROP_TESTS := \
-  -- -count=1 -p 1 -timeout 20m ./test/vm/... ./test/interop/... ./test/peer/frr ./test/peer/gobgpd ./test/peer/exabgp \
-  -- -count=1 -timeout 10m -run '^($(STRANGE_TESTS))$$' ./test/scenario -args -reflector=frr \
-  -- -count=1 -timeout 10m -run '^($(STRANGE_TESTS))$$' ./test/scenario -args -reflector=gobgpd \
-  -- -count=1 -timeout 10m -run '^TestTwoReflectors$$' ./test/scenario -args -reflector=gobgpd,frr
+  -- -count=1 -p 1 -parallel 4 -timeout 20m ./test/vm/... ./test/interop/... ./test/peer/frr ./test/peer/gobgpd ./test/peer/exabgp \
+  -- $(SCENARIO) -run '^($(REFLECTED))$$' -args -reflector=frr \
+  -- $(SCENARIO) -run '^($(REFLECTED))$$' -args -reflector=gobgpd \
+  -- $(SCENARIO) -run '^TestTwoReflectors$$' -args -reflector=gobgpd,frr \
+  -- $(SCENARIO) -run '^($(OUTSIDE)|TestProductionCapabilities|TestBlocked)$$' -args -bgp=gobgpd \
+  -- $(SCENARIO) -run '^($(OUTSIDE))$$' -args -bgp=frr
 # GoBGP v3.37.0 has races of its own, so what runs its server is left out.
 RACE_TESTS := ./cmd/... ./evpn ./evpn/wire ./dataplane/... ./test/lab
 
