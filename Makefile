@@ -23,7 +23,7 @@ REFLECTED := TestRouteReflector|TestReflectorRestarts|TestWorkerDies|TestReflect
 OUTSIDE := TestRouteReflector|TestReflectedRoutes|TestWorkerDies|TestBGPStops|TestReflectorRestarts|TestOneOfTwoReflectors|TestAgentKilled|TestFallbackAndReturn|TestFiftyPseudowires
 SCENARIO := -count=1 -parallel 4 -timeout 15m ./test/scenario
 INTEROP_TESTS := \
-  -- -count=1 -p 1 -parallel 4 -timeout 20m ./test/vm/... ./test/interop/... ./test/peer/frr ./test/peer/gobgpd ./test/peer/exabgp \
+  -- -count=1 -p 1 -parallel 4 -timeout 30m ./test/vm/... ./test/interop/... ./test/peer/frr ./test/peer/gobgpd ./test/peer/exabgp \
   -- $(SCENARIO) -run '^($(REFLECTED))$$' -args -reflector=frr \
   -- $(SCENARIO) -run '^($(REFLECTED))$$' -args -reflector=gobgpd \
   -- $(SCENARIO) -run '^TestTwoReflectors$$' -args -reflector=gobgpd,frr \
