@@ -49,13 +49,11 @@ func offersEVPN(open []byte) bool {
 	c = cursor{rest: c.take(length), short: c.short}
 	for !c.empty() && !c.short {
 		kind := c.uint8()
-		size := 0
+		size := c.uint8
 		if wide {
-			size = c.uint16()
-		} else {
-			size = c.uint8()
+			size = c.uint16
 		}
-		if value := c.take(size); kind == parameterCapabilities && capabilitiesOfferEVPN(value) {
+		if value := c.take(size()); kind == parameterCapabilities && capabilitiesOfferEVPN(value) {
 			return !c.short
 		}
 	}

@@ -65,7 +65,7 @@ func scripts(t *testing.T, g *Guest, share string) {
 		{"ip netns add a && ip -n a link set lo up && nsenter --net=/run/netns/a ping -c 1 ::1 | grep -o ' 0% packet loss'", " 0% packet loss\n", 0, ""},
 	}
 	for _, tt := range tests {
-		out, err := g.Run(3*time.Second*slow(tt.reason == ""), tt.script)
+		out, err := g.Run(patience(tt.reason), tt.script)
 		var exit *ExitError
 		if errors.As(err, &exit) != (tt.code != 0) || out != tt.want {
 			t.Errorf("%q: output %q, error %v, want output %q", tt.script, out, err, tt.want)
@@ -78,12 +78,13 @@ func scripts(t *testing.T, g *Guest, share string) {
 	}
 }
 
-// slow is the factor by which a machine with much else to do may take longer.
-func slow(yes bool) time.Duration {
-	if yes {
-		return 10
+// patience is how long a script may run: longer when nothing is to kill it, for
+// the machine may have much else to do.
+func patience(killed string) time.Duration {
+	if killed == "" {
+		return 30 * time.Second
 	}
-	return 1
+	return 3 * time.Second
 }
 
 // network pings the guest by its card, up to the MTU.

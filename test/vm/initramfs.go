@@ -97,7 +97,7 @@ func (a *archive) addTools(ctx context.Context, names []string) error {
 	}
 	applets, err := run(ctx, "", busybox, "--list")
 	if err != nil {
-		return fmt.Errorf("Debian's package busybox-static is needed: %w", err)
+		return fmt.Errorf("busybox: %w: install Debian's package busybox-static", err)
 	}
 	for _, applet := range strings.Fields(applets) {
 		if path := "/bin/" + applet; files[path] == "" {

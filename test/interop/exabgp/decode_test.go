@@ -82,7 +82,7 @@ func newScene(t *testing.T) (s *scene, bgp, data *lab.Capture) {
 	s.exabgp = exabgp.Start(t, s.Lab, s.RR, config)
 	s.established()
 	for _, pw := range pseudowires {
-		s.stage.await(t, pw.Name, "up", "", "")
+		s.await(t, pw.Name, "up", "", "")
 	}
 	s.accepted = s.entries(t, "receive")
 	return s, bgp, data

@@ -120,7 +120,7 @@ func run(r port.Request) port.Answer {
 		a.Error = fmt.Sprintf("killed after %v", r.Within)
 	}
 	a.Code = cmd.ProcessState.ExitCode()
-	if _, err := out.Seek(0, io.SeekStart); err == nil {
+	if _, err = out.Seek(0, io.SeekStart); err == nil {
 		a.Output, err = io.ReadAll(out)
 	}
 	if err != nil {
