@@ -106,6 +106,7 @@ func TestReplaceAndWithdraw(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t)
 	exchanged(t, a, b)
+	b.waitEvent(t, 0, speaker.EndOfRIB) // it may come behind the routes
 	a.Announce([]evpn.Advertisement{a.node.advertisement(101), a.node.advertisement(103)})
 	b.waitRoute(t, 103, fresh)
 	mark := b.mark()

@@ -32,7 +32,8 @@ func run(m *testing.M) int {
 }
 
 // config is a gobgpd at 10.0.0.own; with other it has the neighbour
-// 10.0.0.other.
+// 10.0.0.other. Only 10.0.0.2 connects: two gobgpds that connect to each other at
+// the same time can close each other's connections for long.
 func config(own, other int) string {
 	text := fmt.Sprintf("[global.config]\n  as = 65000\n  router-id = \"10.0.0.%d\"\n", own)
 	if other == 0 {
@@ -45,10 +46,12 @@ func config(own, other int) string {
   [neighbors.timers.config]
     connect-retry = 1
     idle-hold-time-after-reset = 1
+  [neighbors.transport.config]
+    passive-mode = %t
   [[neighbors.afi-safis]]
     [neighbors.afi-safis.config]
       afi-safi-name = "l2vpn-evpn"
-`, other)
+`, other, own == 1)
 }
 
 func await(l *lab.Lab, s *Server, want int) {
