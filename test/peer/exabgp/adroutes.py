@@ -9,8 +9,8 @@ configuration, for Ethernet A-D routes (RFC 7432 section 7.1):
 ExaBGP can read and write these routes, but its configuration has no words for
 them. It also takes IPv6 addresses as next hops of EVPN routes here (RFC 7432
 section 9.2), over which it would reset the session. Nothing else of it is
-changed: sessions, capabilities, attributes and messages are its own. esi is ten bytes in hexadecimal; extended-community and
-attribute may be repeated.
+changed: sessions, capabilities, attributes and messages are its own. esi is ten
+bytes in hexadecimal; extended-community and attribute may be repeated.
 """
 import sys
 
