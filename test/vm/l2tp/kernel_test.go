@@ -41,7 +41,7 @@ func TestKernelL2TP(t *testing.T) {
 				})
 			}
 			t.Run("documented", func(t *testing.T) {
-				matrix.Record(t, table, "the example below", kernel.String())
+				matrix.Record(t, table, "the example of this page", kernel.String())
 				w.pingAll(t, documentedNumber, small)
 			})
 			t.Run("unusual", w.doesWithUnusual)
