@@ -13,7 +13,7 @@ KEEP ?=
 CI ?=
 FAIL_ON_SKIP := $(if $(CI),-fail-on-skip)
 # Tests with networks of their own run after the others and one package at a time,
-# because they measure time.
+# because they measure time. They wait more than they work.
 NETWORK_TESTS := ./test/scenario ./test/faults
 UNIT_TESTS = $$($(GO) list ./... | grep -vE '/test/(scenario|faults)$$|/test/(vm|interop|peer/frr|peer/gobgpd|peer/exabgp)(/|$$)')
 # With strangers: each "--" begins a run of go test. First what has a package of its
@@ -50,7 +50,7 @@ demo: build ## Show two sites joined across a routed network, in under a minute 
 check: ## Run every test: unit, golden bytes, fuzz seeds, packet tables, end to end (root).
 	./test/deps.sh check
 	$(GO) vet ./...
-	$(GO) run ./test/tools/gotest $(FAIL_ON_SKIP) -- -count=1 $(UNIT_TESTS) -- -count=1 -p 1 -timeout 20m $(NETWORK_TESTS)
+	$(GO) run ./test/tools/gotest $(FAIL_ON_SKIP) -- -count=1 $(UNIT_TESTS) -- -count=1 -p 1 -parallel 4 -timeout 20m $(NETWORK_TESTS)
 
 .PHONY: interop
 interop: ## Run Longwire against programs that we did not write, and write docs/interop.md (root).

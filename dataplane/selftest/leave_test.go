@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
@@ -252,6 +253,40 @@ func TestHostSettings(t *testing.T) {
 		for _, key := range settings {
 			if value, err := os.ReadFile("/proc/sys/net/" + key); err != nil || strings.TrimSpace(string(value)) != "0" {
 				t.Errorf("%s is %q, %v", key, value, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSilence wants no end of a circuit to send anything of its own: a frame of the
+// kernel's would cross, and look like one too many of ours.
+func TestSilence(t *testing.T) {
+	root(t)
+	err := privately(func(p *private) error {
+		w, err := newWorld(p, time.Second)
+		if err != nil {
+			return err
+		}
+		defer w.close()
+		for _, at := range []struct {
+			in    *os.File
+			names []string
+		}{{w.edge, []string{circuitA, circuitB}}, {w.outside, []string{customerPortA, customerPortB}}} {
+			if err := enter(at.in); err != nil {
+				return err
+			}
+			for _, name := range at.names {
+				link, err := netlink.LinkByName(name)
+				if err != nil {
+					return err
+				}
+				if addresses, err := netlink.AddrList(link, netlink.FAMILY_V6); err != nil || len(addresses) > 0 {
+					t.Errorf("%s has the addresses %v, %v", name, addresses, err)
+				}
 			}
 		}
 		return nil

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -136,12 +137,22 @@ func (w *world) join(here, there string) error {
 	return enter(w.edge)
 }
 
+// silent are the ends of the circuits. With IPv6 they would report the multicast
+// groups that they listen to (RFC 3810), at times of the kernel's choice, and these
+// frames would cross like any other.
+var silent = []string{circuitA, circuitB, customerPortA, customerPortB}
+
 func (w *world) learn(name string) error {
 	l, err := netlink.LinkByName(name)
 	if err != nil {
 		return fmt.Errorf("find %s: %w", name, err)
 	}
 	w.index[name] = l.Attrs().Index
+	if slices.Contains(silent, name) {
+		if err := sysctl(fmt.Sprintf("ipv6/conf/%s/disable_ipv6", name), "1"); err != nil {
+			return err
+		}
+	}
 	return netlink.LinkSetUp(l)
 }
 

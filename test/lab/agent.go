@@ -2,7 +2,6 @@ package lab
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -77,8 +76,11 @@ func (a *Agent) Launch() {
 	argv := append(append([]string(nil), a.Wrapper...), a.Binary, "agent", "-c", a.File)
 	a.daemon = a.Start("agent-"+a.Role, argv...)
 	a.lab.Poll(launchTime, "agent of "+a.Role, func() error {
+		if err := a.daemon.Running(); err != nil {
+			a.lab.tb.Fatalf("agent of %s: %v", a.Role, err)
+		}
 		_, err := a.Show("pseudowires")
-		return errors.Join(err, a.daemon.Running())
+		return err
 	})
 }
 
