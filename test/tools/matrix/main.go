@@ -49,7 +49,8 @@ func enter(tables, document string) error {
 	if err != nil {
 		return err
 	}
-	made := fmt.Sprintf("Written by `make interop` on %s, on Linux %s.", time.Now().UTC().Format(time.DateOnly), kernel)
+	made := fmt.Sprintf("Written by `make interop` on %s, on Linux %s. A dash is what a program does not do,\n"+
+		"or what was not tried with it.", time.Now().UTC().Format(time.DateOnly), kernel)
 	text, err = replace(text, made+"\n\n"+tables)
 	if err != nil {
 		return fmt.Errorf("%s: %w", document, err)

@@ -74,7 +74,8 @@ func TestRun(t *testing.T) {
 
 <!-- .*begin -->
 
-Written by .make interop. on \d{4}-\d\d-\d\d, on Linux [0-9].*\.
+Written by .make interop. on \d{4}-\d\d-\d\d, on Linux [0-9].*\. A dash .*
+.* tried with it\.
 
 ### One
 
