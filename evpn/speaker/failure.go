@@ -101,13 +101,21 @@ func (s *Speaker) record(e *engine, m wire.BMPMessage) {
 		s.recordUp(m)
 	case wire.BMPPeerDown:
 		f := failureOf(m.Down)
-		s.mu.Lock()
-		h := s.historyOf(m.Peer)
-		h.up, h.since, h.failure = false, time.Now(), f
-		h.flaps++
-		s.mu.Unlock()
+		s.recordDown(m.Peer, f)
 		e.reportEnding(m.Peer, f)
 	case wire.BMPRouteMonitoring, wire.BMPStatistics, wire.BMPInitiation, wire.BMPTermination, wire.BMPRouteMirroring:
+	}
+}
+
+// recordDown takes the end of a session, which may be told twice.
+func (s *Speaker) recordDown(neighbor netip.Addr, f failure) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.historyOf(neighbor)
+	h.failure = f
+	if h.up {
+		h.up, h.since = false, time.Now()
+		h.flaps++
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	api "github.com/osrg/gobgp/v3/api"
+	"google.golang.org/grpc/status"
 )
 
 const (
@@ -54,7 +55,7 @@ func (s *Speaker) syncPeers(ctx context.Context, e *engine) bool {
 			continue
 		}
 		if _, err := e.api.AddPeer(ctx, &api.AddPeerRequest{Peer: want.peer()}); err != nil {
-			s.note(ctx, address, fmt.Errorf("set up: %w", err))
+			s.note(ctx, address, fmt.Errorf("set up: %s", status.Convert(err).Message()))
 			done = false
 			continue
 		}
@@ -103,7 +104,7 @@ func (s *Speaker) removePeer(ctx context.Context, e *engine, address netip.Addr,
 	delete(e.peers, address)
 	change := func(in *adjIn) []Event { return in.remove(address) }
 	if changes {
-		change = func(in *adjIn) []Event { return in.peer(address).down(address) }
+		change = func(in *adjIn) []Event { return s.drop(in, address) }
 	} else {
 		s.mu.Lock()
 		delete(s.history, address)
@@ -168,7 +169,7 @@ func (s *Speaker) Neighbors() []NeighborStatus {
 	if e != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
 		defer cancel()
-		peers, err := e.listPeers(ctx)
+		peers, err := e.listPeers(ctx, "")
 		switch {
 		case err != nil:
 			e = nil

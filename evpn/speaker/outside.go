@@ -59,7 +59,7 @@ func reach(ctx context.Context, target string) error {
 // and its routes are asked for again, because it does not report the withdrawal
 // of a route that its BMP client sent in the first dump.
 func (e *engine) adopt(ctx context.Context) error {
-	peers, err := e.listPeers(ctx)
+	peers, err := e.listPeers(ctx, "")
 	if err != nil {
 		return err
 	}

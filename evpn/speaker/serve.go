@@ -95,8 +95,14 @@ func (s *Speaker) route(ctx context.Context, e *engine, messages <-chan wire.BMP
 		case m := <-messages:
 			s.record(e, m)
 			events = in.message(m, time.Now())
-			if m.Kind == wire.BMPPeerDown {
+			switch m.Kind {
+			case wire.BMPPeerUp:
+				if e.isGone(ctx, m.Peer) {
+					events = append(events, s.drop(in, m.Peer)...)
+				}
+			case wire.BMPPeerDown:
 				e.reportIdle(m.Peer)
+			case wire.BMPRouteMonitoring, wire.BMPStatistics, wire.BMPInitiation, wire.BMPTermination, wire.BMPRouteMirroring:
 			}
 		case end := <-ends:
 			events = in.endOfRIB(end)
@@ -111,6 +117,20 @@ func (s *Speaker) route(ctx context.Context, e *engine, messages <-chan wire.BMP
 			timer.Reset(time.Until(due))
 		}
 	}
+}
+
+// isGone reports whether a session that BMP shows has ended already. When a peer is
+// removed from GoBGP, BMP may not tell the end of a session that came up in that
+// moment; later ones are ended by what removes the peer.
+func (e *engine) isGone(ctx context.Context, peer netip.Addr) bool {
+	_, err := e.session(ctx, peer)
+	return errors.Is(err, errNoSession)
+}
+
+// drop ends a session whose end BMP may not tell.
+func (s *Speaker) drop(in *adjIn, peer netip.Addr) []Event {
+	s.recordDown(peer, failure{})
+	return in.peer(peer).down(peer)
 }
 
 // watch follows what BMP does not show: End-of-RIB markers, each of which goes on
@@ -207,7 +227,7 @@ func (e *engine) session(ctx context.Context, peer netip.Addr) (*api.Peer, error
 
 // findPeer returns GoBGP's view of a peer, or errNoSession when it has none.
 func (e *engine) findPeer(ctx context.Context, peer netip.Addr) (*api.Peer, error) {
-	peers, err := e.listPeers(ctx)
+	peers, err := e.listPeers(ctx, peer.String())
 	if err != nil {
 		return nil, err
 	}

@@ -169,10 +169,12 @@ func (e *engine) listPaths(ctx context.Context, f func(*api.Path)) error {
 	}
 }
 
-func (e *engine) listPeers(ctx context.Context) ([]*api.Peer, error) {
+// listPeers returns GoBGP's view of the peer with an address, or of all if that is
+// empty.
+func (e *engine) listPeers(ctx context.Context, address string) ([]*api.Peer, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	stream, err := e.api.ListPeer(ctx, &api.ListPeerRequest{})
+	stream, err := e.api.ListPeer(ctx, &api.ListPeerRequest{Address: address})
 	if err != nil {
 		return nil, fmt.Errorf("list the neighbors: %w", err)
 	}

@@ -54,9 +54,10 @@ func Main(ctx context.Context, args []string) error {
 		return fmt.Errorf("remove the socket of an earlier worker: %w", err)
 	}
 	logger := newLogger(slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
+	keys := &keyring{}
 	s := server.NewBgpServer(
 		server.GrpcListenAddress("unix://"+*api),
-		server.GrpcOption([]grpc.ServerOption{grpc.UnaryInterceptor(releasePort)}),
+		server.GrpcOption([]grpc.ServerOption{grpc.ChainUnaryInterceptor(releasePort, keys.intercept)}),
 		server.LoggerOption(logger),
 	)
 	go s.Serve()
