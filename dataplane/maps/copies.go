@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"longwire/bpf"
 )
@@ -150,13 +149,24 @@ func (c *copies[V, C]) adopt() error {
 	})
 }
 
-// awaitReaders returns when every program that was running has ended: to make
-// all threads of the system pass a barrier the kernel waits for a grace period,
-// in which no program runs on (membarrier(2), MEMBARRIER_CMD_GLOBAL).
+// awaitReaders returns when every program that was running has ended. The kernel
+// waits for that whenever a map inside a map is replaced (Linux 5.0,
+// maybe_wait_bpf_programs), on every kernel and in some milliseconds;
+// membarrier(2) does not with nohz_full.
 func awaitReaders() error {
-	const membarrierGlobal = 1
-	if _, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, membarrierGlobal, 0, 0); errno != 0 {
-		return fmt.Errorf("wait for the programs: membarrier: %w", errno)
+	spec := &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1}
+	inner, err := ebpf.NewMap(spec)
+	if err != nil {
+		return fmt.Errorf("wait for the programs: %w", err)
+	}
+	defer inner.Close()
+	outer, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 1, InnerMap: spec})
+	if err != nil {
+		return fmt.Errorf("wait for the programs: %w", err)
+	}
+	defer outer.Close()
+	if err := outer.Update(uint32(0), inner, ebpf.UpdateAny); err != nil {
+		return fmt.Errorf("wait for the programs: %w", err)
 	}
 	return nil
 }

@@ -141,3 +141,23 @@ func TestCopyWaits(t *testing.T) {
 		t.Errorf("adopted: %v; a copy without a session is still there", err)
 	}
 }
+
+// TestCopyWaitsAnywhere settles where membarrier(2) is refused, as it is on
+// machines with nohz_full.
+func TestCopyWaitsAnywhere(t *testing.T) {
+	m, err := Open(Options{PinDir: lab.New(t).BPFFS(), Capacity: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close() })
+	for circuit := range uint32(2) {
+		if err := m.receives.put(5, bpf.LongwireReceive{Circuit: circuit}, "a session"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	result := make(chan error)
+	go func() { result <- lab.WithoutMembarrier(m.settle) }()
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"longwire/test/lab"
 )
 
 // listenBGP listens on an address of the loopback and returns a keyring of that
@@ -239,6 +241,21 @@ func TestProtectNothing(t *testing.T) {
 	}
 	if err := k.protect(context.Background(), neighbor, ""); err != nil {
 		t.Error(err)
+	}
+}
+
+// Where the kernel cannot be asked, protect waits a while instead.
+func TestProtectWithoutMembarrier(t *testing.T) {
+	_, k := listenBGP(t, "127.0.0.1")
+	result := make(chan error)
+	started := time.Now()
+	go func() {
+		result <- lab.WithoutMembarrier(func() error {
+			return k.protect(context.Background(), netip.MustParseAddr("127.0.0.2"), "s3cret")
+		})
+	}()
+	if err := <-result; err != nil || time.Since(started) < gracePeriod {
+		t.Errorf("error %v after %v", err, time.Since(started))
 	}
 }
 
