@@ -175,7 +175,9 @@ func (s *Speaker) decide(end ending) {
 	}
 	h.notified = nil
 	if f.reason == ReasonClosed {
-		if h.closed++; h.closed <= tolerated {
+		// One that has ended the session on purpose goes on to close connections.
+		wanted := h.failure.reason == ReasonCease || h.failure.reason == ReasonMaxPrefix
+		if h.closed++; h.closed <= tolerated || wanted {
 			f = failure{}
 		}
 	}

@@ -151,6 +151,29 @@ func TestClosedAtOnce(t *testing.T) {
 	}
 }
 
+// A neighbour that has said that it wants no session closes what we connect; what
+// it said stays the reason until something else happens.
+func TestClosedAfterCease(t *testing.T) {
+	for subcode, want := range map[uint8]Reason{1: ReasonMaxPrefix, 2: ReasonCease} {
+		s, _ := listening()
+		e := &engine{endings: make(chan ending, 1)}
+		s.record(e, wire.BMPMessage{Kind: wire.BMPPeerUp, Peer: neighbor, EVPN: true})
+		s.record(e, wire.BMPMessage{Kind: wire.BMPPeerDown, Peer: neighbor, Down: wire.Down{Cause: 3, Code: codeCease, Subcode: subcode}})
+		s.decide(<-e.endings)
+		for range 3 {
+			s.decide(ending{neighbor: neighbor, otherwise: failure{ReasonClosed, "closed"}})
+		}
+		if got := s.shown(); got.Reason != want || got.Failures[want] != 1 || got.Failures[ReasonClosed] != 0 {
+			t.Errorf("shown as %+v", got)
+		}
+		s.hear("failed to connect", map[string]any{"neighbor": neighbor.String(), "error": "connection refused"})
+		s.decide(ending{neighbor: neighbor, otherwise: failure{ReasonClosed, "closed"}})
+		if got := s.shown(); got.Reason != ReasonClosed {
+			t.Errorf("after something else: %+v", got)
+		}
+	}
+}
+
 // A session without our family is up and of no use.
 func TestNoCommonFamily(t *testing.T) {
 	s, _ := listening()

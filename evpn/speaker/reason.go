@@ -48,7 +48,7 @@ func Meanings() []Meaning {
 		{ReasonOpenRejected, "see the log of the end that refused: usually the AS numbers or the families of the two ends do not agree"},
 		{ReasonHoldTimerExpired, "nothing came for the hold time: look at the neighbor's load and at losses on the way"},
 		{ReasonUpdateRejected, "one end cannot read an UPDATE of the other; the log of the end that sent the notification says what"},
-		{ReasonMaxPrefix, "more routes than the limit of prefixes: raise it, or find out who announces them"},
+		{ReasonMaxPrefix, "more routes than the neighbor's limit of prefixes: raise it there, or find out who announces them"},
 		{ReasonCease, "closed on purpose; the neighbor's log says by whom"},
 		{ReasonProtocolError, "the two ends do not agree on the protocol: report it with a capture of port 179"},
 		{ReasonSessionLost, "the TCP connection broke: the neighbor restarts, or the way to it does"},

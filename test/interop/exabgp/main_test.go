@@ -1,4 +1,5 @@
-// Package interop holds our agent against ExaBGP and tshark: routes that a hand
+// Package interop holds our agent against ExaBGP and tshark, and besides against FRR
+// and gobgpd where one thing is asked of all: routes that a hand
 // has made, right and wrong, sessions that cannot work, and what both read in
 // what we send.
 package interop
@@ -13,11 +14,13 @@ import (
 	"longwire/test/lab"
 	"longwire/test/peer/exabgp"
 	"longwire/test/peer/frr"
+	"longwire/test/peer/gobgpd"
 )
 
-// longwire is the program under test, built once for all tests; column and bgpd
-// name the ExaBGP and the FRR that are installed.
-var longwire, column, bgpd string
+// longwire is the program under test and gobgpdBinary a stranger, built once for
+// all tests; column, bgpd and gobgpdVersion name the ExaBGP and the FRR that are
+// installed, and the gobgpd.
+var longwire, gobgpdBinary, column, bgpd, gobgpdVersion string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -42,6 +45,12 @@ func run(m *testing.M) int {
 	}
 	if err == nil {
 		bgpd, err = frr.Version(context.Background())
+	}
+	if err == nil {
+		gobgpdBinary, err = gobgpd.Build(dir)
+	}
+	if err == nil {
+		gobgpdVersion, err = gobgpd.Version(gobgpdBinary)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

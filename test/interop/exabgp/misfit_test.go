@@ -15,6 +15,7 @@ import (
 	"longwire/test/matrix"
 	"longwire/test/peer/exabgp"
 	"longwire/test/peer/frr"
+	"longwire/test/peer/gobgpd"
 )
 
 // badInput is the table of the matrix.
@@ -39,6 +40,7 @@ type misfit struct {
 	theirASN, theyExpect    uint32
 	theirPassword, family   string
 	passive                 bool   // it never connects to us
+	limit                   int    // of the routes that it takes; 0 = none
 	configured              string // our address in its configuration; "" = the right one
 	state, reason, contains string // state "" = any but established
 }
@@ -57,18 +59,23 @@ func misfits(noFamilyState string) []misfit {
 	}
 }
 
-// TestMisfits has ExaBGP and FRR be neighbours that do not fit: each is shown
-// with its reason, counted, and logged once with what to do.
+// TestMisfits has ExaBGP, FRR and gobgpd be neighbours that do not fit: each is
+// shown with its reason, counted, and logged once with what to do.
 func TestMisfits(t *testing.T) {
 	t.Parallel()
 	for _, stranger := range []struct {
 		column, noFamilyState string
 		start                 func(*testing.T, *lab.Topology, misfit)
+		more                  []misfit
 	}{
-		{column, "established", startExaBGP},
-		{"FRR bgpd " + bgpd, "", startFRR},
+		{column, "established", startExaBGP, nil},
+		{"FRR bgpd " + bgpd, "", startFRR, nil},
+		// FRR 8.4 has no such limit for EVPN, and ExaBGP has none at all.
+		{"gobgpd " + gobgpdVersion, "established", startGobgpd, []misfit{
+			{name: "more routes than it takes", limit: 1, reason: "max_prefix", contains: "cease (6/1)"},
+		}},
 	} {
-		for _, m := range misfits(stranger.noFamilyState) {
+		for _, m := range append(misfits(stranger.noFamilyState), stranger.more...) {
 			t.Run(stranger.column+", "+m.name, func(t *testing.T) {
 				t.Parallel()
 				matrix.Record(t, badInput, m.name+": "+m.reason, stranger.column)
@@ -105,6 +112,26 @@ func startExaBGP(t *testing.T, top *lab.Topology, m misfit) {
 }
 
 func startFRR(_ *testing.T, top *lab.Topology, m misfit) { frr.Start(top.P, "bgpd", m.bgpd()) }
+
+func startGobgpd(_ *testing.T, top *lab.Topology, m misfit) {
+	gobgpd.Start(top.P, "gobgpd", gobgpdBinary, m.gobgpd())
+}
+
+// gobgpd is gobgpd's configuration.
+func (m misfit) gobgpd() string {
+	lines := []string{
+		"[global.config]", fmt.Sprintf("as = %d", cmp.Or(m.theirASN, 65000)), fmt.Sprintf("router-id = %q", there),
+		"[[neighbors]]", "[neighbors.config]", fmt.Sprintf("neighbor-address = %q", here),
+		fmt.Sprintf("peer-as = %d", cmp.Or(m.theyExpect, 65000)), fmt.Sprintf("auth-password = %q", m.theirPassword),
+		"[neighbors.timers.config]", "connect-retry = 1",
+		"[[neighbors.afi-safis]]", "[neighbors.afi-safis.config]",
+		fmt.Sprintf("afi-safi-name = %q", strings.ReplaceAll(cmp.Or(m.family, "l2vpn evpn"), " ", "-")),
+	}
+	if m.limit > 0 {
+		lines = append(lines, "[neighbors.afi-safis.prefix-limit.config]", fmt.Sprintf("max-prefixes = %d", m.limit))
+	}
+	return strings.Join(append(lines, ""), "\n")
+}
 
 // bgpd is FRR's configuration.
 func (m misfit) bgpd() string {
