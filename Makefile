@@ -18,7 +18,7 @@ NETWORK_TESTS := ./test/scenario ./test/faults
 UNIT_TESTS = $$($(GO) list ./... | grep -vE '/test/(scenario|faults)$$|/test/(vm|interop|peer/frr|peer/gobgpd|peer/exabgp)(/|$$)')
 # With strangers: each "--" begins a run of go test. First what has a package of its
 # own, then the scenarios with others' route reflectors, then with others' daemons on
-# the PEs.
+# the PEs, then with both.
 REFLECTED := TestRouteReflector|TestReflectorRestarts|TestWorkerDies|TestReflectedRoutes|TestReflectorLimits|TestFiftyPseudowires
 OUTSIDE := TestRouteReflector|TestReflectedRoutes|TestWorkerDies|TestBGPStops|TestReflectorRestarts|TestOneOfTwoReflectors|TestAgentKilled|TestFallbackAndReturn|TestFiftyPseudowires
 SCENARIO := -count=1 -parallel 4 -timeout 15m ./test/scenario
@@ -28,7 +28,9 @@ INTEROP_TESTS := \
   -- $(SCENARIO) -run '^($(REFLECTED))$$' -args -reflector=gobgpd \
   -- $(SCENARIO) -run '^TestTwoReflectors$$' -args -reflector=gobgpd,frr \
   -- $(SCENARIO) -run '^($(OUTSIDE)|TestProductionCapabilities|TestBlocked)$$' -args -bgp=gobgpd \
-  -- $(SCENARIO) -run '^($(OUTSIDE))$$' -args -bgp=frr
+  -- $(SCENARIO) -run '^($(OUTSIDE))$$' -args -bgp=frr \
+  -- $(SCENARIO) -run '^($(OUTSIDE))$$' -args -bgp=gobgpd -reflector=frr \
+  -- $(SCENARIO) -run '^($(OUTSIDE))$$' -args -bgp=frr -reflector=gobgpd
 # GoBGP v3.37.0 has races of its own, so what runs its server is left out.
 RACE_TESTS := ./cmd/... ./evpn ./evpn/wire ./dataplane/... ./test/lab
 

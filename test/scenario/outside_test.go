@@ -122,6 +122,15 @@ func recordOutside(t results.TB, row string) {
 	if err != nil {
 		t.Errorf("%v", err)
 	}
+	for _, kind := range reflectorKinds() {
+		reflector, err := version(kind)
+		if err != nil {
+			t.Errorf("%v", err)
+		}
+		if reflector != "" {
+			how += "; reflector " + reflector
+		}
+	}
 	results.Record(t, "An outside BGP daemon on the PE", row, fmt.Sprintf("%s (%s)", column, how))
 }
 
