@@ -21,6 +21,20 @@ if ! command -v "${GO:-go}" >/dev/null; then
   exit 1
 fi
 
+# make interop boots Debian's kernels, which apt has to know.
+knows_kernels() {
+  local names
+  names=$'\n'$(apt-cache pkgnames linux-image-6. 2>/dev/null || true)$'\n'
+  [[ $names =~ $'\n'linux-image-6\.1\.0-[0-9]+-amd64$'\n' && $names =~ $'\n'linux-image-6\.12\.[0-9]+\+deb12-amd64$'\n' ]]
+}
+if [ "$1" = interop ] && ! knows_kernels; then
+  apt-get update -qq || true
+  if ! knows_kernels; then
+    echo "apt knows no kernel 6.1 or no 6.12 of Debian 12: make interop needs Debian 12, with its security updates (bookworm-security) in /etc/apt." >&2
+    exit 1
+  fi
+fi
+
 missing=()
 for package in "${packages[@]}"; do
   state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)

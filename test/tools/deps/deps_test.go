@@ -25,6 +25,8 @@ func newWorld(t *testing.T, installed, user string, failures int) world {
 	w.command(t, "go", "")
 	w.command(t, "id", "echo "+user)
 	w.command(t, "dpkg-query", `for p in `+installed+`; do [ "${!#}" = "$p" ] && printf installed && exit 0; done; exit 1`)
+	w.command(t, "apt-cache", `cat `+w.dir+`/kernels 2>/dev/null`)
+	w.kernels(t, "linux-image-6.1.0-9-amd64", "linux-image-6.12.9+deb12-amd64")
 	for _, name := range []string{"bash", "rm", "cat", "env", "chmod"} {
 		path, err := exec.LookPath(name)
 		if err != nil {
@@ -49,6 +51,14 @@ echo "E: no such package"; exit 100`)
 
 // policy is the world's policy-rc.d, which says whether services may start.
 func (w world) policy() string { return filepath.Join(w.dir, "policy-rc.d") }
+
+// kernels are those that apt knows.
+func (w world) kernels(t *testing.T, names ...string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(w.dir, "kernels"), []byte(strings.Join(names, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
 
 func (w world) command(t *testing.T, name, body string) {
 	t.Helper()
@@ -118,6 +128,25 @@ func TestDeps(t *testing.T) {
 				t.Error("services are still kept from starting")
 			}
 		})
+	}
+}
+
+// A Debian that lacks a kernel which make interop boots is told at once; one whose
+// lists are old gets new ones.
+func TestKernels(t *testing.T) {
+	const all = "iproute2 iputils-ping util-linux ethtool tcpdump tshark frr exabgp docker.io qemu-system-x86 busybox-static xz-utils zstd"
+	w := newWorld(t, all, "0", 0)
+	w.kernels(t, "linux-image-6.1.0-9-amd64", "linux-image-6.12.9+deb13-amd64", "linux-image-6.12.9+deb12-amd64-dbg")
+	apt, said, err := w.run(t, "interop")
+	if err == nil || !strings.Contains(said, "bookworm-security") || !strings.HasPrefix(apt, "apt-get update -qq\n") || strings.Contains(apt, "install") {
+		t.Errorf("error %v, said %q, apt-get was told %q", err, said, apt)
+	}
+	if _, _, err := w.run(t, "check"); err != nil {
+		t.Errorf("make check, which boots none: %v", err)
+	}
+	w.command(t, "apt-get", `printf 'linux-image-6.1.0-9-amd64\nlinux-image-6.12.9+deb12-amd64\n' > `+w.dir+`/kernels`)
+	if _, said, err := w.run(t, "interop"); err != nil {
+		t.Errorf("with new lists: %v, said %q", err, said)
 	}
 }
 
