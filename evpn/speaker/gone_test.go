@@ -2,7 +2,9 @@ package speaker
 
 import (
 	"context"
+	"errors"
 	"io"
+	"net/netip"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -86,6 +88,25 @@ func TestGoneSession(t *testing.T) {
 				t.Errorf("up %v, %d flaps", h.up, h.flaps)
 			}
 		})
+	}
+}
+
+// A peer is found however an operator has written its address.
+func TestFindPeer(t *testing.T) {
+	e := &engine{api: listing{peers: []*api.Peer{
+		{Conf: &api.PeerConf{NeighborAddress: "192.0.2.250"}},
+		{Conf: &api.PeerConf{NeighborAddress: "2001:DB8:0::2"}},
+	}}}
+	for address, want := range map[string]string{"192.0.2.250": "192.0.2.250", "2001:db8::2": "2001:DB8:0::2", "2001:db8::3": ""} {
+		p, err := e.findPeer(t.Context(), netip.MustParseAddr(address))
+		if p.GetConf().GetNeighborAddress() != want || errors.Is(err, errNoSession) != (want == "") {
+			t.Errorf("%s: %v, error %v", address, p, err)
+		}
+	}
+	s, _ := listening()
+	s.config.Neighbors, s.engine = []Neighbor{{Address: netip.MustParseAddr("2001:db8::2")}}, e
+	if got := s.Neighbors(); len(got) != 1 || got[0].State != "unknown" {
+		t.Errorf("shown as %+v", got)
 	}
 }
 

@@ -165,7 +165,7 @@ func (s *Speaker) Neighbors() []NeighborStatus {
 		neighbors = s.adopted
 	}
 	s.mu.Unlock()
-	live := map[string]*api.Peer{}
+	live := map[netip.Addr]*api.Peer{}
 	if e != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
 		defer cancel()
@@ -177,14 +177,16 @@ func (s *Speaker) Neighbors() []NeighborStatus {
 			neighbors = foreignNeighbors(peers)
 		}
 		for _, p := range peers {
-			live[p.GetConf().GetNeighborAddress()] = p
+			if address, err := netip.ParseAddr(p.GetConf().GetNeighborAddress()); err == nil {
+				live[address] = p
+			}
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := make([]NeighborStatus, 0, len(neighbors))
 	for _, n := range neighbors {
-		list = append(list, s.status(n, live[n.Address.String()], e != nil))
+		list = append(list, s.status(n, live[n.Address], e != nil))
 	}
 	return list
 }

@@ -227,13 +227,16 @@ func (e *engine) session(ctx context.Context, peer netip.Addr) (*api.Peer, error
 
 // findPeer returns GoBGP's view of a peer, or errNoSession when it has none.
 func (e *engine) findPeer(ctx context.Context, peer netip.Addr) (*api.Peer, error) {
-	peers, err := e.listPeers(ctx, peer.String())
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range peers {
-		if p.GetConf().GetNeighborAddress() == peer.String() {
-			return p, nil
+	// GoBGP compares words: an operator may have written the address otherwise.
+	for _, address := range []string{peer.String(), ""} {
+		peers, err := e.listPeers(ctx, address)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range peers {
+			if found, err := netip.ParseAddr(p.GetConf().GetNeighborAddress()); err == nil && found == peer {
+				return p, nil
+			}
 		}
 	}
 	return nil, errNoSession
