@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -263,7 +262,7 @@ func TestProtectWithoutMembarrier(t *testing.T) {
 func TestKeyErrorsHideThePassword(t *testing.T) {
 	const password = "s3cret"
 	k := &keyring{sockets: []listener{{-1, unix.AF_INET, 179}}}
-	if err := k.set(netip.MustParseAddr("127.0.0.2"), password); err == nil || bytes.Contains([]byte(err.Error()), []byte(password)) {
+	if err := k.set(netip.MustParseAddr("127.0.0.2"), password); err == nil || strings.Contains(err.Error(), password) {
 		t.Errorf("error %v", err)
 	}
 }

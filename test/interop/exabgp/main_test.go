@@ -1,7 +1,6 @@
-// Package interop holds our agent against ExaBGP and tshark, and besides against FRR
-// and gobgpd where one thing is asked of all: routes that a hand
-// has made, right and wrong, sessions that cannot work, and what both read in
-// what we send.
+// Package interop holds our agent against ExaBGP and tshark, and against FRR and
+// gobgpd where one thing is asked of all: routes that a hand has made, right and
+// wrong, sessions that cannot work, and what both read in what we send.
 package interop
 
 import (
